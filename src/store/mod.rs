@@ -1,0 +1,315 @@
+//! What is kept: one small interface, one implementation over sea-orm (`sea/`), one contract suite that runs
+//! on SQLite and on PostgreSQL.
+//!
+//! The store never opens a resource: it keeps the JSON as text, beside the facts (`event`) and index terms
+//! that the border made of it. Everything a write causes (current version, superseded version, index terms,
+//! the job to re-assess the client) commits in one transaction; [`Tx::commit`] answers only when it is durable.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use std::sync::Arc;
+
+pub mod sea;
+
+/// A resource type that is kept, by its FHIR name ("Task").
+pub type Kind = &'static str;
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    pub kind: Kind,
+    pub id: Arc<str>,
+}
+
+/// One stored version of one resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Version {
+    pub key: Key,
+    /// 1, 2, 3 … (`meta.versionId`, ETag `W/"n"`).
+    pub version: u64,
+    /// Our own `meta.lastUpdated`, microseconds kept; never used as evidence.
+    pub updated: Timestamp,
+    pub deleted: bool,
+    /// Method that made it: POST, PUT, PATCH or DELETE (history's `request.method`).
+    pub method: Method,
+    /// The whole resource as it is given back, `meta` ours; empty for a deletion.
+    pub json: Arc<str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+/// What the border asks to be kept: becomes the current version of its key, or, where `behind` is set,
+/// goes into history behind the current one.
+#[derive(Clone, Debug)]
+pub struct Put {
+    pub key: Key,
+    pub version: u64,
+    pub updated: Timestamp,
+    /// `meta.lastUpdated` as the sender wrote it.
+    pub sender_updated: Option<Timestamp>,
+    pub deleted: bool,
+    pub method: Method,
+    pub json: Arc<str>,
+    /// Compartment: logical id of the Patient it belongs to.
+    pub client: Option<Arc<str>>,
+    /// The fact, encoded by the border (`fhir::read`), for types the timeline reads.
+    pub event: Option<Vec<u8>>,
+    /// Hash of the content without `meta`: an unchanged finding or a re-sent resource is not written again.
+    pub hash: [u8; 16],
+    pub terms: Vec<Term>,
+    /// An older version that arrived late: kept in history with this version number, the current stays.
+    pub behind: bool,
+}
+
+/// What an update or a finding needs to know of the version it would replace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    pub key: Key,
+    pub version: u64,
+    /// Highest version number ever given to this key, superseded and late ones included.
+    pub last_version: u64,
+    pub sender_updated: Option<Timestamp>,
+    pub deleted: bool,
+    pub client: Option<Arc<str>>,
+    pub hash: [u8; 16],
+    pub json: Arc<str>,
+}
+
+/// One thing a search can find a resource by. `param` is the FHIR search parameter's code.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Term {
+    pub param: &'static str,
+    pub value: TermValue,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum TermValue {
+    Token {
+        system: Option<String>,
+        code: String,
+    },
+    /// `Patient/1`, or an absolute URL as sent.
+    Reference(String),
+    /// Half-open interval, microseconds since 1970: an instant is [t, t+1), `2026-03` the whole month.
+    Date {
+        from: i64,
+        to: i64,
+    },
+    /// As sent; the store folds case and accents itself for the default (starts-with) search.
+    Text(String),
+    Uri(String),
+    Number(f64),
+    Quantity {
+        value: f64,
+        system: Option<String>,
+        code: Option<String>,
+    },
+}
+
+/// One search over one type.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    pub kind: Kind,
+    /// Only this client's compartment.
+    pub client: Option<Arc<str>>,
+    /// All must hold.
+    pub filters: Vec<Filter>,
+    /// Keys in order; ties by the store's own sequence. Empty: newest first.
+    pub sort: Vec<Sort>,
+    pub count: usize,
+    pub after: Option<Cursor>,
+    /// Count all matches (costs a scan of them).
+    pub total: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// Search parameter's code; `_id` and `_lastUpdated` are filters too.
+    pub param: &'static str,
+    /// Any of these must match.
+    pub any: Vec<Match>,
+    /// `:not`: none of them may match (a resource without the element matches).
+    pub not: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Match {
+    /// `system` None: any system; Some(""): no system. `code` None: any code of the system.
+    Token {
+        system: Option<String>,
+        code: Option<String>,
+    },
+    /// Exact reference text (`Patient/1`, or a URL).
+    Reference(String),
+    /// Id alone, any type.
+    ReferenceId(String),
+    /// Comparison of intervals, by FHIR's prefix rules.
+    Date {
+        prefix: Prefix,
+        from: i64,
+        to: i64,
+    },
+    TextStarts(String),
+    TextContains(String),
+    TextExact(String),
+    Uri(String),
+    UriBelow(String),
+    Number {
+        prefix: Prefix,
+        low: f64,
+        high: f64,
+    },
+    Quantity {
+        prefix: Prefix,
+        low: f64,
+        high: f64,
+        system: Option<String>,
+        code: Option<String>,
+    },
+    /// `:missing`: true matches resources without the element.
+    Missing(bool),
+    Id(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefix {
+    Eq,
+    Ne,
+    Gt,
+    Lt,
+    Ge,
+    Le,
+    Sa,
+    Eb,
+    Ap,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sort {
+    pub param: &'static str,
+    pub descending: bool,
+}
+
+/// Where a page ended; opaque to everyone else, encoded by the store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cursor(pub String);
+
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    pub versions: Vec<Version>,
+    pub next: Option<Cursor>,
+    pub total: Option<u64>,
+}
+
+/// Which history is asked for.
+#[derive(Clone, Debug)]
+pub enum HistoryOf {
+    Instance(Key),
+    Type(Kind),
+    System,
+}
+
+/// A fact as it was kept, with what orders the versions of one id.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredEvent {
+    pub key: Key,
+    pub version: u64,
+    pub current: bool,
+    pub deleted: bool,
+    pub sender_updated: Option<Timestamp>,
+    pub event: Vec<u8>,
+}
+
+/// A client to be assessed, claimed by this process until `lease` ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    pub client: Arc<str>,
+    /// Grows with each write about the client; finishing an older one leaves the job in place.
+    pub generation: i64,
+    /// When it became due.
+    pub due: Timestamp,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Lost a race (serialisation failure, unique key): the caller may try again from the start.
+    #[error("the write lost a race with another one")]
+    Conflict,
+    /// The cursor is not one this store gave out.
+    #[error("the page cursor is not valid")]
+    BadCursor,
+    /// Database away, locked, full or read-only.
+    #[error("the database is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the database failed")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Opens a write transaction. On SQLite writers take turns, and those that wait share one synced commit.
+    async fn begin(&self) -> Result<Box<dyn Tx>>;
+
+    async fn read(&self, key: &Key) -> Result<Option<Version>>;
+    async fn read_version(&self, key: &Key, version: u64) -> Result<Option<Version>>;
+    /// Newest first.
+    async fn history(
+        &self,
+        of: HistoryOf,
+        since: Option<Timestamp>,
+        count: usize,
+        after: Option<Cursor>,
+    ) -> Result<Page>;
+    async fn search(&self, query: &Query) -> Result<Page>;
+
+    /// Every fact about one client: current versions, and superseded ones of Appointment.
+    async fn events(&self, client: &str) -> Result<Vec<StoredEvent>>;
+    /// Facts of current resources of these types, whoever they belong to (Questionnaire).
+    async fn events_of(&self, kind: Kind) -> Result<Vec<StoredEvent>>;
+    /// Heads of one client's resources of these types (findings to compare with).
+    async fn heads(&self, client: &str, kinds: &[Kind]) -> Result<Vec<Head>>;
+    /// Clients that have facts, for a caseload or a full re-assessment; ordered by id.
+    async fn clients(&self, after: Option<&str>, count: usize) -> Result<Vec<Arc<str>>>;
+
+    /// Claims up to `count` jobs due at `now`; another process cannot claim them before `lease_until`.
+    async fn claim(&self, now: Timestamp, lease_until: Timestamp, count: usize) -> Result<Vec<Job>>;
+    /// When the next unclaimed job will be due.
+    async fn next_due(&self) -> Result<Option<Timestamp>>;
+    /// Jobs due at `now`, claimed or not.
+    async fn pending(&self, now: Timestamp) -> Result<u64>;
+    /// Makes every client with facts due (new model release).
+    async fn enqueue_all(&self, due: Timestamp) -> Result<u64>;
+
+    /// Reachable and migrated.
+    async fn ready(&self) -> Result<()>;
+}
+
+/// A write transaction. Dropping it without commit rolls it back.
+#[async_trait]
+pub trait Tx: Send {
+    /// Heads of these keys (missing ones left out), locked against other writers until the end.
+    async fn heads(&mut self, keys: &[Key]) -> Result<Vec<Head>>;
+    /// Keys that a conditional interaction's criteria match, at most `limit`; no other writer with the same
+    /// criteria can decide in between.
+    async fn matches(&mut self, query: &Query, limit: usize) -> Result<Vec<Key>>;
+    /// Heads of one client's resources of these types.
+    async fn client_heads(&mut self, client: &str, kinds: &[Kind]) -> Result<Vec<Head>>;
+    /// Keeps these, in order. A key that stands already is superseded: its old row goes into history.
+    async fn put(&mut self, puts: Vec<Put>) -> Result<()>;
+    /// Makes these clients due no later than `due`, and counts their generation up.
+    async fn enqueue(&mut self, clients: &[Arc<str>], due: Timestamp) -> Result<()>;
+    /// The job is done: due again at `next`, or never by time alone; left due now if its generation has moved on.
+    async fn finish(&mut self, job: &Job, next: Option<Timestamp>) -> Result<()>;
+    /// Durable when it returns.
+    async fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// Opens the database, creates it if missing (SQLite), migrates it.
+pub use sea::connect;

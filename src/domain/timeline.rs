@@ -7,6 +7,7 @@
 
 use super::{Measure, Source};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// One client's record.
@@ -176,7 +177,7 @@ pub struct Judgement {
     pub note: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// "Named it in session".
     Named,
@@ -197,7 +198,7 @@ pub struct Ending {
     pub kind: EndingKind,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndingKind {
     EpisodeFinished,
     EpisodeCancelled,

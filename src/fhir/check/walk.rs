@@ -103,10 +103,6 @@ impl<'v> Checker<'v> {
             self.fault(IssueType::Invariant, at, "dom-2: A contained resource must not contain resources.");
             return;
         }
-        if kind.property("contained").is_none() {
-            self.fault(IssueType::Invariant, at, "A resource of this type cannot be contained.");
-            return;
-        }
         let id = object.get("id").and_then(Value::as_str);
         if id.is_none() {
             self.fault(IssueType::Required, &at.field("id"), "A contained resource needs an id.");
@@ -184,6 +180,7 @@ impl<'v> Checker<'v> {
             }
             let Some(property) = kind.property(plain.unwrap_or(name)) else {
                 self.unknown(kind, name, at);
+                only_id = false;
                 continue;
             };
             let element = kind.element(property);

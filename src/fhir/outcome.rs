@@ -120,6 +120,12 @@ impl Issue {
     }
 }
 
+/// The HTTP status of a list: that of the first issue that refuses, 200 where none does.
+#[must_use]
+pub fn status(issues: &[Issue]) -> u16 {
+    issues.iter().find(|issue| issue.refuses()).map_or(200, |issue| status_of(issue.code))
+}
+
 /// The issues as an OperationOutcome resource. An empty list says that all is well.
 #[must_use]
 pub fn operation_outcome(issues: &[Issue]) -> Value {

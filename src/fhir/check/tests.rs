@@ -226,6 +226,7 @@ fn contained_resources() {
             "invariant QuestionnaireResponse.contained[0].contained[0]",
         ),
         (json!([{"resourceType": "Organization", "id": "p", "name": "a"}]), "#p", "value QuestionnaireResponse.source"),
+        (json!([patient, patient]), "#p", "invariant QuestionnaireResponse.contained[1]"),
         (json!([{"resourceType": "Nonsense", "id": "p"}]), "#p", "structure QuestionnaireResponse.contained[0]"),
     ] {
         let found = faults(&response(contained.clone(), source));

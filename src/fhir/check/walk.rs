@@ -63,10 +63,14 @@ impl<'v> Checker<'v> {
             return;
         };
         let mut contained = HashMap::new();
-        for inner in object.get("contained").and_then(Value::as_array).into_iter().flatten() {
+        let list = object.get("contained").and_then(Value::as_array);
+        for (position, inner) in list.into_iter().flatten().enumerate() {
             let text = |name| inner.get(name).and_then(Value::as_str);
-            if let Some(id) = text("id") {
-                contained.insert(id, text("resourceType").unwrap_or_default());
+            let Some(id) = text("id") else { continue };
+            if contained.insert(id, text("resourceType").unwrap_or_default()).is_some() {
+                let field = at.field("contained");
+                let rule = "Each contained resource needs an id of its own.";
+                self.fault(IssueType::Invariant, &field.index(position), rule);
             }
         }
         let scope = Scope { contained, ..Scope::default() };
@@ -319,7 +323,9 @@ impl<'v> Checker<'v> {
                 if kind.name == "Reference" {
                     reference::check(self, object, element, at);
                 }
-                if let Some(codes) = element.codes {
+                if let Some(codes) = element.codes
+                    && kind.name == "CodeableConcept"
+                {
                     self.coded(object, codes, at);
                 }
             }

@@ -11,7 +11,7 @@ use super::walk::{Checker, Object};
 use crate::fhir::outcome::{Issue, IssueType};
 
 /// Checks a Bundle without what is inside `entry.resource`: the caller checks those one by one, with
-/// [`check_entry`](super::check_entry). Empty: the shell is sound.
+/// [`check_at`](super::check_at). Empty: the shell is sound.
 #[must_use]
 pub fn check_bundle_shell(bundle: &Value) -> Vec<Issue> {
     let name = bundle.get("resourceType").and_then(Value::as_str);

@@ -50,17 +50,11 @@ pub fn check(resource: &Value) -> Vec<Issue> {
     check_at(resource, root)
 }
 
-/// Checks one resource whose expressions start with `root`, as `Bundle.entry[3].resource`.
+/// Checks one resource whose expressions start with `root`, as `Bundle.entry[3].resource`. Under such a root,
+/// and only there, a reference may be conditional, `Patient?identifier=…`: a transaction resolves it.
 #[must_use]
 pub fn check_at(resource: &Value, root: &str) -> Vec<Issue> {
-    walk::Checker::default().run(resource, root)
-}
-
-/// Checks the resource of one entry of a transaction or batch: as [`check_at`] with root
-/// `Bundle.entry[index].resource`, and a reference may be conditional, `Patient?identifier=…`.
-#[must_use]
-pub fn check_entry(resource: &Value, index: usize) -> Vec<Issue> {
     let mut checker = walk::Checker::default();
-    checker.conditional = true;
-    checker.run(resource, &format!("Bundle.entry[{index}].resource"))
+    checker.conditional = root.starts_with("Bundle.entry[");
+    checker.run(resource, root)
 }

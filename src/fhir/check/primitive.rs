@@ -128,6 +128,9 @@ pub(super) fn is_id(bytes: &[u8]) -> bool {
 }
 
 pub(super) fn is_uri(text: &str) -> bool {
+    if text.is_ascii() {
+        return text.bytes().all(|byte| byte.is_ascii_graphic());
+    }
     !text.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{ISSUES_MAX, Limits, check, check_at, check_bundle_shell, check_entry, parse};
+use super::{ISSUES_MAX, Limits, check, check_at, check_bundle_shell, parse};
 use crate::fhir::outcome::Issue;
 
 fn shown(issues: &[Issue]) -> Vec<String> {
@@ -250,7 +250,7 @@ fn references_point_where_they_may() {
     );
     let conditional = at(json!({"reference": "Patient?identifier=1"}));
     assert_eq!(faults(&conditional), ["value QuestionnaireResponse.subject.reference"]);
-    assert_eq!(check_entry(&conditional, 0), []);
+    assert_eq!(check_at(&conditional, "Bundle.entry[0].resource"), []);
 }
 
 fn appointment() -> Value {

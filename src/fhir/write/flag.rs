@@ -18,7 +18,12 @@ pub(super) fn place(client: &str, episode: &Episode) -> Place {
         EpisodeKey::Step(key) => Some(ids::step_provenance(client, key)),
         EpisodeKey::Response(_) => None,
     };
-    Place::Episode { code: episode.kind.code(), opening, closed: episode.closed.map(|(at, _)| at) }
+    Place::Episode {
+        code: episode.kind.code(),
+        opening,
+        opened: episode.opened,
+        closed: episode.closed.map(|(at, _)| at),
+    }
 }
 
 fn body(client: &str, id: &str, steps: &[Step], episode: &Episode, context: &WriteContext) -> Map<String, Value> {

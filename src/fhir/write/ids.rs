@@ -12,8 +12,8 @@ pub const DEVICE_ID: &str = "tautline";
 
 /// Content that changes with the moment of publishing and not with what is said.
 const MOMENTS: [&str; 2] = ["meta", "recorded"];
-/// The same for the open assessment, whose instant is "now".
-const OPEN_MOMENTS: [&str; 4] = ["meta", "recorded", "effectiveDateTime", "occurredDateTime"];
+/// The same for the open assessment, and a Flag that it opens or closes: their instant is "now".
+const OPEN_MOMENTS: [&str; 5] = ["meta", "recorded", "effectiveDateTime", "occurredDateTime", "period"];
 
 /// Observation of a signal (`rom-trajectory` …) or of the pattern (`pattern`) at one step.
 pub fn observation(client: &str, code: &str, step: &StepKey) -> String {

@@ -113,7 +113,7 @@ pub enum Place {
     /// Of one step: its Provenance's id, and whether it is the open assessment.
     Step { provenance: String, pattern: String, as_of: Timestamp, open: bool },
     /// Of one Flag's episode: the Provenance of the step that opened it (`None`: a safety item).
-    Episode { code: &'static str, opening: Option<String>, closed: Option<Timestamp> },
+    Episode { code: &'static str, opening: Option<String>, opened: Timestamp, closed: Option<Timestamp> },
     /// Of the server.
     Server,
 }

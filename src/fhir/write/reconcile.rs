@@ -10,12 +10,12 @@
 //! the facts behind that step are the same (`basis`); the open assessment and every later step are the new
 //! release's. Where a *correction of the data* changed the facts, the step and those behind it are said again,
 //! by the release in use: the old statement was about data that no longer exist. For Flags:
-//! * one that the earlier release closed stays closed as it was;
+//! * one that the earlier release closed, or that both have active, stays as it was; new judgements are added;
 //! * one that is active stays the Flag of its kind while the new release has one active, whatever step the new
 //!   release would have opened it at; if the new release has none, it closes now with reason `superseded`;
 //! * an episode that the new release finds wholly within the past that stands is not published.
 
-use super::codes::BASE;
+use super::codes::{BASE, FLAG_DETAIL, extension_url};
 use super::flag::{closing_extension, period};
 use super::provenance::basis_system;
 use super::{DEVICE_ID, Finding, Place, content_hash};
@@ -97,23 +97,18 @@ struct Standing<'a> {
     /// First instant that this release speaks for.
     now: Option<Timestamp>,
     desired: &'a [Finding],
-    parsed: HashMap<&'a str, Value>,
+    /// Flags that an earlier release opened at one of these steps, and that this one does not name.
+    flags: Vec<(&'a str, Value)>,
 }
 
 impl<'a> Standing<'a> {
     fn new(desired: &'a [Finding], existing: &'a [ExistingFinding]) -> Standing<'a> {
         let by_key = existing.iter().map(|old| ((old.kind, &*old.id), old)).collect();
-        let mut standing = Standing {
-            existing: by_key,
-            steps: HashSet::new(),
-            until: None,
-            now: None,
-            desired,
-            parsed: HashMap::new(),
-        };
+        let mut standing =
+            Standing { existing: by_key, steps: HashSet::new(), until: None, now: None, desired, flags: Vec::new() };
         standing.find_steps();
         standing.now = first_after(desired, standing.until);
-        standing.parse_flags(existing);
+        standing.find_flags(existing);
         standing
     }
 
@@ -137,14 +132,31 @@ impl<'a> Standing<'a> {
         }
     }
 
-    /// Flags have to be looked into only where an earlier release said something that stands.
-    fn parse_flags(&mut self, existing: &'a [ExistingFinding]) {
+    fn find_flags(&mut self, existing: &'a [ExistingFinding]) {
+        // Nothing stands but where a release has changed.
         if self.steps.is_empty() {
             return;
         }
-        for old in existing.iter().filter(|old| old.kind == "Flag") {
-            self.parsed.insert(&old.id, parse(old));
+        let patterns: HashSet<String> = self
+            .desired
+            .iter()
+            .filter_map(|finding| match &finding.place {
+                Place::Step { provenance, pattern, .. } if self.steps.contains(&**provenance) => {
+                    Some(format!("Observation/{pattern}"))
+                }
+                _ => None,
+            })
+            .collect();
+        let now = self.desired.iter().find_map(|finding| release(&finding.resource));
+        let mut flags = Vec::new();
+        for old in existing.iter().filter(|old| old.kind == "Flag" && !self.is_desired("Flag", &old.id)) {
+            let was = parse(old);
+            let stands = release(&was) != now && details(&was).any(|detail| patterns.contains(detail));
+            if stands && is_ours(&was) && status(&was) != Some("entered-in-error") {
+                flags.push((&*old.id, was));
+            }
         }
+        self.flags = flags;
     }
 
     fn is_said(&self, kind: &str, id: &str) -> bool {
@@ -158,7 +170,7 @@ impl<'a> Standing<'a> {
                 let missing = finding.kind == "Observation" && !self.is_said("Observation", &old.id);
                 if missing { put(finding, Some(old)) } else { None }
             }
-            (Place::Episode { code, opening, closed }, _) if self.opened_in_told_past(opening.as_deref()) => {
+            (Place::Episode { code, opening, closed, .. }, _) if self.opened_in_told_past(opening.as_deref()) => {
                 self.say_episode(finding, old, code, *closed)
             }
             _ => put(finding, old),
@@ -179,34 +191,35 @@ impl<'a> Standing<'a> {
     ) -> Option<Change> {
         let told = closed.is_some_and(|closed| self.until.is_some_and(|until| closed <= until));
         let Some(old) = old else {
-            let standing = self.active_elsewhere(code, &finding.id);
-            return if told || standing { None } else { put(finding, None) };
+            return if told || self.has_one_in_its_place(finding, code) { None } else { put(finding, None) };
         };
         if finding.kind == "Provenance" {
             return None;
         }
-        let was = self.parsed.get(&*old.id)?;
-        match status(was) {
-            Some("inactive") if release(was) != release(&finding.resource) => rejudged(finding, old, was),
-            Some("active") if told && release(was) != release(&finding.resource) => {
-                let mut ended = finding.clone();
-                if let (Some(start), Some(now)) = (start(was), self.now) {
-                    ended.resource["period"] = period(start, Some(now));
-                    ended.hash = content_hash(&ended.resource, false);
-                }
-                put(&ended, Some(old))
-            }
-            _ => put(finding, Some(old)),
+        let was = &parse(old);
+        if status(was) == Some("entered-in-error") || release(was) == release(&finding.resource) {
+            return put(finding, Some(old));
         }
+        if closed.is_none() || status(was) == Some("inactive") {
+            return rejudged(finding, old, was);
+        }
+        let mut ended = finding.clone();
+        let end = if told { self.now.or(self.until) } else { closed };
+        ended.resource["period"] = period(start(was)?, end);
+        ended.hash = content_hash(&ended.resource, false);
+        put(&ended, Some(old))
     }
 
-    /// Whether a Flag of this kind, by an earlier release and not said by this one, is active.
-    fn active_elsewhere(&self, code: &str, but: &str) -> bool {
-        self.parsed.iter().any(|(id, flag)| {
-            *id != but
-                && flag_code(flag) == Some(code)
-                && status(flag) == Some("active")
-                && !self.is_desired("Flag", id)
+    /// Whether a Flag of this kind that stands is active with it or, where it is closed, overlaps it.
+    fn has_one_in_its_place(&self, finding: &Finding, code: &str) -> bool {
+        let Place::Episode { opened, closed, .. } = finding.place else { return false };
+        let overlaps = |flag: &Value| {
+            start(flag).is_none_or(|start| closed.is_none_or(|closed| start < closed))
+                && end(flag).is_none_or(|end| opened < end)
+        };
+        self.flags.iter().any(|(_, flag)| {
+            let counts = if closed.is_none() { status(flag) == Some("active") } else { overlaps(flag) };
+            counts && flag_code(flag) == Some(code)
         })
     }
 
@@ -222,7 +235,7 @@ impl<'a> Standing<'a> {
         if status(&was).is_none_or(|status| status == "entered-in-error") || !is_ours(&was) {
             return None;
         }
-        if old.kind == "Flag" && self.said_by_earlier_release(&was) {
+        if self.flags.iter().any(|(id, _)| old.kind == "Flag" && **id == *old.id) {
             return self.superseded(old, &was);
         }
         let resource = entered_in_error(&was);
@@ -230,38 +243,28 @@ impl<'a> Standing<'a> {
         Some(change(old, resource, hash, ChangeKind::EnteredInError))
     }
 
-    /// A Flag opened at a step that stands: its detail is that step's pattern.
-    fn said_by_earlier_release(&self, flag: &Value) -> bool {
-        let details = super::codes::FLAG_DETAIL;
-        let named: HashSet<&str> = flag["extension"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|extension| extension["url"] == details)
-            .filter_map(|extension| extension["valueReference"]["reference"].as_str())
-            .filter_map(|reference| reference.strip_prefix("Observation/"))
-            .collect();
-        self.desired.iter().any(|finding| match &finding.place {
-            Place::Step { provenance, pattern, .. } => named.contains(&**pattern) && self.steps.contains(&**provenance),
-            _ => false,
-        })
-    }
-
+    /// A Flag that stands stays as it is; but an active one closes when no Flag of its kind is active any more.
     fn superseded(&self, old: &ExistingFinding, was: &Value) -> Option<Change> {
-        let still_active = self.desired.iter().any(|finding| match &finding.place {
-            Place::Episode { code, closed: None, .. } => finding.kind == "Flag" && flag_code(was) == Some(*code),
-            _ => false,
-        });
-        if status(was) != Some("active") || still_active {
+        let code = flag_code(was)?;
+        let same_kind = || {
+            self.desired.iter().filter(|finding| finding.kind == "Flag").filter_map(|finding| match finding.place {
+                Place::Episode { code: its, closed, .. } if its == code => Some((closed, finding)),
+                _ => None,
+            })
+        };
+        if status(was) != Some("active") || same_kind().any(|(closed, _)| closed.is_none()) {
             return None;
         }
+        // The newer release may have had one of its own, opened elsewhere, and know why it closed.
+        let ended = same_kind().filter(|(closed, _)| *closed > self.until).max_by_key(|(closed, _)| *closed);
+        let reason = ended.and_then(|(_, finding)| closing_of(&finding.resource).cloned());
+        let at = ended.and_then(|(closed, _)| closed).or(self.now).or(self.until)?;
         let mut resource = was.clone();
         resource.as_object_mut()?.shift_remove("meta");
         resource["status"] = "inactive".into();
-        resource["period"] = period(start(was)?, Some(self.now.or(self.until)?));
-        resource["extension"]
-            .as_array_mut()?
-            .push(closing_extension("superseded", "Not seen by a newer model release"));
+        resource["period"] = period(start(was)?, Some(at));
+        let reason = reason.unwrap_or_else(|| closing_extension("superseded", "Not seen by a newer model release"));
+        resource["extension"].as_array_mut()?.push(reason);
         let hash = content_hash(&resource, false);
         Some(change(old, resource, hash, ChangeKind::Changed))
     }
@@ -277,15 +280,11 @@ fn first_after(desired: &[Finding], until: Option<Timestamp>) -> Option<Timestam
     instants.filter(|as_of| *as_of > until).min()
 }
 
-/// A closed Flag of an earlier release keeps what it says; what practitioners say of it is still added.
+/// A Flag of an earlier release keeps what it says; what practitioners say of it is still added.
 fn rejudged(finding: &Finding, old: &ExistingFinding, was: &Value) -> Option<Change> {
-    let url = super::codes::extension_url("flag-judgement");
-    let judged = |flag: &Value| -> Vec<Value> {
-        let all = flag["extension"].as_array().cloned().unwrap_or_default();
-        all.into_iter().filter(|extension| extension["url"] == url.as_str()).collect()
-    };
-    let now = judged(&finding.resource);
-    if judged(was) == now {
+    let url = extension_url("flag-judgement");
+    let now: Vec<Value> = extensions(&finding.resource, &url).cloned().collect();
+    if extensions(was, &url).eq(&now) {
         return None;
     }
     let mut resource = was.clone();
@@ -338,6 +337,23 @@ fn status(resource: &Value) -> Option<&str> {
 
 fn start(flag: &Value) -> Option<Timestamp> {
     flag["period"]["start"].as_str()?.parse().ok()
+}
+
+fn end(flag: &Value) -> Option<Timestamp> {
+    flag["period"]["end"].as_str()?.parse().ok()
+}
+
+fn extensions<'a>(flag: &'a Value, url: &'a str) -> impl Iterator<Item = &'a Value> {
+    flag["extension"].as_array().into_iter().flatten().filter(move |extension| extension["url"] == url)
+}
+
+/// What a Flag points at: `Observation/…`.
+fn details(flag: &Value) -> impl Iterator<Item = &str> {
+    extensions(flag, FLAG_DETAIL).filter_map(|extension| extension["valueReference"]["reference"].as_str())
+}
+
+fn closing_of(flag: &Value) -> Option<&Value> {
+    flag["extension"].as_array()?.iter().find(|extension| extension["url"] == extension_url("flag-closing").as_str())
 }
 
 fn flag_code(flag: &Value) -> Option<&'static str> {

@@ -49,8 +49,10 @@ pub struct Answer {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum AnswerValue {
-    /// A number, or a choice that carries its own ordinal.
-    Points(f64),
+    /// A bare number.
+    Number(f64),
+    /// A choice that carries its own ordinal or weight: points already.
+    Ordinal(f64),
     /// A choice that only the measure (or its Questionnaire) can turn into points.
     Coded(Code),
 }

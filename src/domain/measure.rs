@@ -50,9 +50,7 @@ impl Measure {
     /// The score on the common scale u = 6·|score − healthy end| / RCI: PHQ-9 points for every measure,
     /// 0 healthy, larger worse. `None` where the measure has no reliable-change index.
     pub fn u(&self, score: f64) -> Option<f64> {
-        self.rci
-            .filter(|rci| *rci > 0.0)
-            .map(|rci| 6.0 * (score - self.healthy_end()).abs() / rci)
+        self.rci.filter(|rci| *rci > 0.0).map(|rci| 6.0 * (score - self.healthy_end()).abs() / rci)
     }
 
     /// The cut-off on the common scale.

@@ -94,17 +94,18 @@ pub struct Administration {
     pub subscales: Vec<(Subscale, f64)>,
     /// The answer to the safety item, where the measure has one and it was answered.
     pub safety: Option<SafetyAnswer>,
-    /// Subscale-free complete form: every item answered.
+    /// Finished, and every item answered, or the total sent alone.
     pub complete: bool,
 }
 
 impl Administration {
+    /// Items answered. A complete form counts whole: where only the total was sent, no item is in `answers`.
     pub fn answered(&self) -> usize {
-        self.answers.iter().flatten().count()
+        if self.complete { self.answers.len() } else { self.answers.iter().flatten().count() }
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Subscale {
     Task,
     Goal,

@@ -1,0 +1,69 @@
+//! FHIR JSON in, facts out: what one version of one resource says, to whom it belongs, and the measures that
+//! Questionnaires define. Reads leniently: a resource has passed the structural check, but nothing in it is
+//! certain, and what is missing or odd is simply not said.
+
+mod appointment;
+mod care;
+mod client;
+mod json;
+mod kept;
+mod loinc;
+mod questionnaire;
+mod response;
+mod shipped;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub use client::client;
+pub use kept::{decode, encode};
+pub use questionnaire::{Problem, definition};
+pub use shipped::shipped;
+
+use crate::domain::fact::Fact;
+use crate::fhir::time;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+/// Canonical base of our artefacts.
+pub(crate) const BASE: &str = "https://tautline.example/fhir";
+
+/// What reading depends on beside the resource.
+#[derive(Clone, Debug)]
+pub struct ReadContext {
+    /// The service's: a date without a time is the end of that day there.
+    pub zone: TimeZone,
+}
+
+impl ReadContext {
+    fn at(&self, value: Option<&Value>) -> Option<Timestamp> {
+        time::instant(value?.as_str()?, &self.zone)
+    }
+
+    /// Only what has a time of day: a date says nothing of minutes.
+    fn to_the_minute(&self, value: Option<&Value>) -> Option<Timestamp> {
+        self.at(value.filter(|value| value.as_str().is_some_and(|text| text.contains('T'))))
+    }
+}
+
+/// What a resource says for the timeline; `None` for types and resources it does not read.
+pub fn fact(resource: &Value, context: &ReadContext) -> Option<Fact> {
+    match json::text(resource, "resourceType")? {
+        "Appointment" => Some(Fact::Appointment(appointment::read(resource, context))),
+        "Encounter" => Some(Fact::Encounter(care::encounter(resource, context))),
+        "EpisodeOfCare" => Some(Fact::Episode(care::episode(resource, context))),
+        "Observation" => care::judgement(resource, context).map(Fact::Judgement),
+        "Patient" => Some(Fact::Patient(care::patient(resource, context))),
+        "Questionnaire" => Some(Fact::Questionnaire(questionnaire::read(resource))),
+        "QuestionnaireResponse" => Some(Fact::Response(response::read(resource, context))),
+        "Task" => task::read(resource, context).map(Fact::Task),
+        _ => None,
+    }
+}
+
+/// `meta.lastUpdated` as the sender wrote it.
+pub fn sender_updated(resource: &Value) -> Option<Timestamp> {
+    let text = json::text(resource.get("meta")?, "lastUpdated")?;
+    time::instant(text, &TimeZone::UTC)
+}

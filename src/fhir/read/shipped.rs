@@ -1,0 +1,27 @@
+//! The measures in `profiles/measures`, built in.
+
+use super::questionnaire::definition;
+use crate::domain::Measures;
+use serde_json::Value;
+use std::sync::OnceLock;
+
+macro_rules! measures {
+    ($($name:literal)*) => {
+        /// Name and text of each shipped Questionnaire.
+        pub(crate) const SHIPPED: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../../profiles/measures/", $name, ".json")))),*];
+    };
+}
+
+measures! {
+    "phq-9" "gad-7" "srs"
+}
+
+/// Every measure that is shipped. A test holds each file to be right; one that were not would be left out.
+pub fn shipped() -> &'static Measures {
+    static SHIPPED_MEASURES: OnceLock<Measures> = OnceLock::new();
+    SHIPPED_MEASURES.get_or_init(|| {
+        let read = |(_, text): &(&str, &str)| definition(&serde_json::from_str::<Value>(text).ok()?).ok().flatten();
+        Measures::new(SHIPPED.iter().filter_map(read))
+    })
+}

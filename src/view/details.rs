@@ -1,0 +1,183 @@
+//! The small print, and what is one step away: how it was worked out, look back, all values.
+
+use super::model::PageModel;
+use super::url;
+use crate::domain::{Assessment, FlagKind, SignalKind};
+use crate::words::{self, Column, ColumnKind, Record, ui};
+use maud::{Markup, html};
+
+pub fn small_print(model: &PageModel, record: &Record) -> Markup {
+    html! {
+        footer {
+            p class="small" { (words::small_print(record, &model.person, &model.manner, &model.model_version)) }
+            @for said in published(model, record) { p class="small" { (said) } }
+            details id="worked-out" {
+                summary { (ui::HOW_WORKED_OUT) }
+                (worked_out(model, record))
+            }
+            details id="look-back" {
+                summary { (ui::LOOK_BACK) }
+                (look_back(model))
+            }
+            details id="values" {
+                summary { (ui::ALL_VALUES) }
+                (values(model, record))
+            }
+        }
+    }
+}
+
+/// Where a Flag was first shown later than it could have been: says so.
+fn published(model: &PageModel, record: &Record) -> Vec<String> {
+    model
+        .published
+        .iter()
+        .filter_map(|p| {
+            let episode = model.course.episodes.get(p.episode)?;
+            let stands = record.active(episode.kind).is_some_and(|e| std::ptr::eq(e, episode));
+            (stands && episode.kind != FlagKind::SafetyItem).then_some(())?;
+            words::first_shown(episode, p.first, record.as_of, &model.manner)
+        })
+        .collect()
+}
+
+fn worked_out(model: &PageModel, record: &Record) -> Markup {
+    let Some(now) = record.current else {
+        return html! { p { (ui::NOTHING_YET) } };
+    };
+    html! {
+        p { (ui::WHAT_IT_SAYS) " " (ui::MOSTLY_UNSEEN) }
+        p { (ui::HOW_EVIDENCE_ADDS) }
+        (evidence(model, record, now))
+        h3 { (ui::WHAT_WOULD_CHANGE) }
+        ul { @for said in words::what_would_change(record, &model.person, &model.manner) { li { (said) } } }
+    }
+}
+
+fn evidence(model: &PageModel, record: &Record, now: &Assessment) -> Markup {
+    let sum = now.carried + now.signals.iter().map(|s| s.evidence).sum::<f64>();
+    html! {
+        div class="scroll" tabindex="0" role="region" aria-label=(ui::HOW_WORKED_OUT) {
+            table class="evidence" {
+                thead { tr { @for heading in ui::EVIDENCE_HEADINGS { th scope="col" { (heading) } } th { span class="unseen" { (ui::AS_A_BAR) } } } }
+                tbody {
+                    tr { th scope="row" { (ui::CARRIED) } td {} (amount(now.carried)) td { (bar(now.carried)) } }
+                    @for kind in SignalKind::ALL {
+                        @let signal = now.signal(kind);
+                        @let line = words::signal_line(record, kind, &model.person, &model.manner);
+                        tr {
+                            th scope="row" { (ui::row_name(kind, None)) }
+                            @if signal.absent {
+                                td class="soft" { (if line.absent { line.main.as_str() } else { ui::NOTHING_NEW }) }
+                            } @else {
+                                td { (line.main) }
+                            }
+                            (amount(signal.evidence))
+                            td { (bar(signal.evidence)) }
+                        }
+                    }
+                    tr class="sum" { th scope="row" { (ui::SUM) } td {} (amount(sum)) td {} }
+                    tr class="sum" { th scope="row" { (ui::PROBABILITY) } td { (ui::pattern(now.pattern)) } td class="number" { (percent(now.probability)) } td {} }
+                    tr { th scope="row" { (ui::WITHOUT_SCORE) } td { (words::threshold(model.thresholds.open)) } td class="number" { (percent(now.engagement_probability)) } td {} }
+                }
+            }
+        }
+    }
+}
+
+fn amount(nats: f64) -> Markup {
+    let rounded = (nats * 100.0).round() / 100.0;
+    html! { td class="number" { @if rounded > 0.0 { "+" } @if rounded < 0.0 { "−" } (format!("{:.2}", rounded.abs())) } }
+}
+
+/// Right of the middle speaks for a rupture, left against it.
+fn bar(nats: f64) -> Markup {
+    let length = (nats.abs() * 18.0).min(48.0);
+    let x = if nats < 0.0 { 50.0 - length } else { 50.0 };
+    html! {
+        svg class="evidence-bar" viewBox="0 0 100 14" width="100" height="14" aria-hidden="true" {
+            line class="middle" x1="50" x2="50" y1="0" y2="14" {}
+            rect class=(if nats < 0.0 { "against" } else { "for" }) x=(format!("{x:.1}")) y="3" width=(format!("{length:.1}")) height="8" rx="1.5" {}
+        }
+    }
+}
+
+fn percent(probability: f64) -> String {
+    format!("{:.0} %", (probability * 100.0).clamp(0.0, 100.0))
+}
+
+fn look_back(model: &PageModel) -> Markup {
+    html! {
+        p { (ui::LOOK_BACK_TEXT) }
+        form method="get" action=(url::client(&model.base_path, model.id)) class="inline" {
+            label for="as-of" { (ui::LOOK_BACK_DATE) }
+            input type="date" id="as-of" name="asOf" required
+                value=(words::iso_date(model.course.as_of, &model.manner))
+                max=(words::iso_date(model.now, &model.manner));
+            button type="submit" { (ui::SHOW) }
+        }
+    }
+}
+
+/// The same as the picture, in figures.
+fn values(model: &PageModel, record: &Record) -> Markup {
+    let score = record.measure().map_or(ui::SCORE, |m| m.name.as_str());
+    let [session, attendance, questionnaire, homework, alliance, pattern] = ui::VALUES_HEADINGS;
+    html! {
+        div class="scroll" tabindex="0" role="region" aria-label=(ui::ALL_VALUES) {
+            table class="values" {
+                caption class="unseen" { (ui::ALL_VALUES) }
+                thead {
+                    tr {
+                        @for heading in [session, score, ui::EXPECTED, questionnaire, homework, attendance, alliance, pattern] {
+                            th scope="col" { (heading) }
+                        }
+                    }
+                }
+                tbody {
+                    @for column in record.columns.iter().rev() {
+                        tr class=[column.recent.then_some("recent")] {
+                            th scope="row" { (session_cell(model, column)) }
+                            @for text in cells(column) { td { (text) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn session_cell(model: &PageModel, column: &Column) -> Markup {
+    let day = words::date(column.start, model.now, &model.manner);
+    html! {
+        @if column.kind == ColumnKind::Session {
+            a href=(url::client_as_of(&model.base_path, model.id, &words::iso_instant(column.start))) { (day) }
+        } @else if column.kind == ColumnKind::Now {
+            (ui::NOW)
+        } @else {
+            (day)
+        }
+    }
+}
+
+fn cells(column: &Column) -> [String; 7] {
+    let none = || ui::NONE.to_owned();
+    let score = column.score;
+    let homework = column.homework.iter().map(|h| words::homework_cell(h)).collect::<Vec<_>>().join("; ");
+    let alliance = column
+        .alliance
+        .iter()
+        .filter_map(|a| Some(format!("{} {}", a.measure.name, words::amount(a.score?))))
+        .collect::<Vec<_>>()
+        .join("; ");
+    let filled = |text: String| if text.is_empty() { none() } else { text };
+    [
+        score.map_or_else(none, |s| words::amount(s.score)),
+        score.map_or_else(none, |s| format!("{} to {}", words::amount(s.expected.0), words::amount(s.expected.1))),
+        filled(column.rom.iter().map(|r| words::rom_cell(r)).collect::<Vec<_>>().join("; ")),
+        filled(homework),
+        filled(column.attendance.iter().map(|o| ui::attendance(*o)).collect::<Vec<_>>().join("; ")),
+        filled(alliance),
+        column.assessment.map_or_else(none, words::pattern_cell),
+    ]
+}

@@ -1,0 +1,187 @@
+//! The page before the session, in reading order.
+
+use super::model::PageModel;
+use super::{afterwards, details, document, sheet, url};
+use crate::domain::{FlagKind, SlotOutcome};
+use crate::words::{self, At, FlagWords, Gist, Part, Record, Standing, ui};
+use jiff::{SignedDuration, Timestamp};
+use maud::{Markup, html};
+
+pub fn page(model: &PageModel) -> Markup {
+    let record = Record::new(model.course, At::Open, Some(model.timeline));
+    let body = html! {
+        a class="skip" href="#main" { (ui::SKIP_TO_CONTENT) }
+        main id="main" {
+            (looking_back(model))
+            (who(model, &record))
+            (safety(model, &record))
+            (gist(&words::gist(&record, &model.person, &model.manner)))
+            section class="flags" aria-label=(ui::TWO_FLAGS) {
+                (flag(&words::engagement_flag(&record, &model.person, &model.manner)))
+                (flag(&words::response_flag(&record, &model.manner)))
+            }
+            (sheet::sheet(model, &record))
+            div class="two" {
+                (listen_for(model, &record))
+                (afterwards::afterwards(model, &record))
+            }
+            (details::small_print(model, &record))
+        }
+    };
+    let title = format!("{}: {}", ui::BEFORE_THE_SESSION, model.person.name);
+    document(&model.base_path, model.manner.locale, &title, &body)
+}
+
+fn looking_back(model: &PageModel) -> Markup {
+    html! {
+        @if model.looking_back {
+            aside class="looking-back" {
+                p {
+                    (words::looking_back(model.course.as_of, model.now, &model.manner)) " "
+                    a href=(url::client(&model.base_path, model.id)) { (ui::BACK_TO_NOW) }
+                }
+            }
+        }
+    }
+}
+
+fn who(model: &PageModel, record: &Record) -> Markup {
+    let number = model.session_number.unwrap_or_else(|| kept(record) + 1);
+    let next = next_session(model);
+    html! {
+        header {
+            h1 { (if model.person.name.trim().is_empty() { ui::UNNAMED } else { &model.person.name }) }
+            p class="when" {
+                (words::session_and_time(
+                    record.ended().is_none().then_some(number),
+                    model.sessions_planned,
+                    next,
+                    record.as_of,
+                    &model.manner,
+                ))
+            }
+            @if let Some(treatment) = &model.treatment { p { (treatment) } }
+            @if let Some(therapist) = &model.therapist { p { (words::with_therapist(therapist)) } }
+            @if model.caseload_link {
+                p class="away" { a href=(url::caseload(&model.base_path)) { (ui::BACK_TO_CASELOAD) } }
+            }
+        }
+    }
+}
+
+/// Sessions that took place.
+fn kept(record: &Record) -> u32 {
+    use crate::domain::AttendanceOutcome as O;
+    let kept = record.columns.iter().filter(|c| matches!(c.attended(), Some(O::Attended | O::Late { .. }))).count();
+    u32::try_from(kept).unwrap_or(u32::MAX)
+}
+
+/// The session about to begin, or just begun.
+pub fn next_session(model: &PageModel) -> Option<Timestamp> {
+    let just_begun = model.course.as_of.checked_sub(SignedDuration::from_mins(50)).ok()?;
+    model
+        .timeline
+        .slots
+        .iter()
+        .filter(|slot| slot.booked.is_none_or(|booked| booked <= model.course.as_of))
+        .filter(|slot| {
+            let called_off = matches!(
+                slot.outcome,
+                SlotOutcome::CancelledByClient | SlotOutcome::CancelledByService | SlotOutcome::CancelledUnattributed
+            );
+            !(called_off && slot.outcome_known <= model.course.as_of)
+        })
+        .map(|slot| slot.start)
+        .filter(|start| *start > just_begun)
+        .min()
+}
+
+fn safety(model: &PageModel, record: &Record) -> Markup {
+    let said = words::safety_item(record, &model.manner);
+    html! {
+        @if let Some(said) = said {
+            section class="safety" aria-labelledby="safety-h" {
+                (icon("safety"))
+                div {
+                    h2 id="safety-h" { (said.title) }
+                    p { (said.text) }
+                    (afterwards::acknowledge(model, record))
+                }
+            }
+        }
+    }
+}
+
+fn gist(gist: &Gist) -> Markup {
+    html! {
+        p class="gist" {
+            @for part in &gist.parts {
+                @match part {
+                    Part::Plain(text) => (text),
+                    Part::Strong(text) => strong { (text) },
+                }
+            }
+        }
+    }
+}
+
+fn flag(words: &FlagWords) -> Markup {
+    html! {
+        div class={ "flag " (standing(words.standing)) } {
+            (icon(standing(words.standing)))
+            div {
+                h2 { (words.title) }
+                p { (words.why) }
+            }
+        }
+    }
+}
+
+pub fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::On => "on",
+        Standing::Watch => "watch",
+        Standing::Off => "off",
+        Standing::Unknown => "unknown",
+        Standing::Ended => "ended",
+    }
+}
+
+/// A shape for each standing; the words beside it say the same.
+pub fn icon(name: &str) -> Markup {
+    html! {
+        svg class={ "icon " (name) } viewBox="0 0 20 20" width="20" height="20" aria-hidden="true" focusable="false" {
+            @match name {
+                "on" => path d="M10 2.2 L19 17.8 H1 Z" {},
+                "watch" => {
+                    circle class="line-only" cx="10" cy="10" r="7.5" {}
+                    path d="M10 2.5 a7.5 7.5 0 0 1 0 15 z" {}
+                }
+                "off" => path class="line-only" d="M3 10.5 l4.7 5 L17 5" {},
+                "unknown" => path class="line-only dashed" d="M10 2.5 a7.5 7.5 0 1 1 0 15 a7.5 7.5 0 1 1 0 -15" {},
+                "ended" => path class="line-only" d="M4 4 h12 v12 h-12 z" {},
+                _ => {
+                    path d="M6.2 1.5 h7.6 l4.7 4.7 v7.6 l-4.7 4.7 h-7.6 l-4.7 -4.7 v-7.6 z" {}
+                    path class="cutout" d="M10 5.2 v6 M10 13.6 v1.4" {}
+                }
+            }
+        }
+    }
+}
+
+fn listen_for(model: &PageModel, record: &Record) -> Markup {
+    let items = words::listen_for(record, &model.person);
+    html! {
+        section class="card listen" aria-labelledby="listen-h" {
+            h2 id="listen-h" { (ui::LISTEN_FOR) }
+            @if items.is_empty() {
+                p class="soft" { (ui::NOTHING_TO_LISTEN_FOR) }
+            } @else {
+                ul { @for item in items { li { (item) } } }
+            }
+            @if record.active(FlagKind::EngagementDrop).is_some() {
+                p class="soft" { (ui::WHAT_IT_SAYS) }
+            }
+        }
+    }
+}

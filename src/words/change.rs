@@ -1,0 +1,73 @@
+//! What would change a flag, and how one closed.
+
+use super::record::Record;
+use super::signals::{noun, raising};
+use super::{Manner, Person};
+use crate::domain::{Closing, FlagKind, SignalKind};
+
+pub fn closing(how: Closing) -> &'static str {
+    match how {
+        Closing::Resolved => "the pattern faded",
+        Closing::FalseAlarm => "judged to be no rupture",
+        Closing::Disengaged => "no contact for eight weeks; disengaged, not recovered",
+        Closing::Ended => "treatment ended",
+        Closing::Acknowledged => "seen by a practitioner",
+        Closing::AnsweredZero => "a later answer was 0",
+    }
+}
+
+/// What would open or close each flag, in plain words.
+pub fn what_would_change(record: &Record, person: &Person, _manner: &Manner) -> Vec<String> {
+    let Some(now) = record.current.filter(|_| record.ended().is_none()) else {
+        return vec!["Nothing: assessment has ended, or has not begun.".into()];
+    };
+    let mut said = Vec::new();
+    if record.active(FlagKind::EngagementDrop).is_some() {
+        let good: Vec<&str> = raising(record).into_iter().filter_map(good).collect();
+        said.push(match good.as_slice() {
+            [] => "The engagement flag closes after two steady sessions running.".into(),
+            good => format!(
+                "The engagement flag closes by itself when the pattern stays low at two sessions running and \
+                 something good comes back: {}.",
+                good.join(", or ")
+            ),
+        });
+        said.push(
+            "It also closes when you say that there was no rupture. Naming it in session lets it fade sooner.".into(),
+        );
+    } else if now.warming_up {
+        said.push("After three sessions there is a baseline, and flags can open.".into());
+    } else {
+        let one = match raising(record).as_slice() {
+            [one] => format!(" So far it is {} alone.", noun(*one)),
+            _ => String::new(),
+        };
+        said.push(format!(
+            "The engagement flag opens when at least two signals together differ enough from {} own record.{one}",
+            person.hers()
+        ));
+    }
+    said.push(if record.active(FlagKind::NotOnTrack).is_some() {
+        "The treatment-response flag closes after two scores back inside the expected range.".into()
+    } else {
+        "The treatment-response flag opens after two scores running outside the expected range, two that are \
+         reliably worse than the best, or five without change in the clinical range after an earlier gain."
+            .into()
+    });
+    said.push(
+        "A cancellation by clinician or service, a holiday, a questionnaire that was not sent and homework that \
+         was not set change nothing."
+            .into(),
+    );
+    said
+}
+
+fn good(kind: SignalKind) -> Option<&'static str> {
+    match kind {
+        SignalKind::RomTrajectory => None,
+        SignalKind::RomEngagement => Some("a questionnaire filled in whole"),
+        SignalKind::HomeworkEngagement => Some("homework done"),
+        SignalKind::Attendance => Some("a session kept on time"),
+        SignalKind::AllianceMeasure => Some("an alliance questionnaire as usual"),
+    }
+}

@@ -1,0 +1,270 @@
+//! The two flags, always both: what they say, since when and why.
+
+use super::grammar::{capital, counted, date, figure, number};
+use super::record::Record;
+use super::signals::{Line, covered, noun, raising};
+use super::{Manner, Person};
+use crate::domain::{Band, Closing, FlagKind, ScoreSeen, SignalKind, Why, Worse};
+
+/// Scores from which a course may be called on track.
+const SCORES_MIN: usize = 3;
+/// Scores from which "flat" may be said.
+const FLAT_SCORES_MIN: usize = 4;
+/// A flat stretch stays within this share of reliable change.
+const FLAT_RCI_SHARE: f64 = 1.0 / 3.0;
+
+/// Where a flag stands; the page gives each a shape of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    On,
+    Watch,
+    Off,
+    /// Too little data.
+    Unknown,
+    Ended,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlagWords {
+    pub standing: Standing,
+    /// "Engagement: dropping".
+    pub title: String,
+    /// Since when, and why.
+    pub why: String,
+    /// The one word for a small place: "dropping".
+    pub short: String,
+}
+
+impl FlagWords {
+    fn new(standing: Standing, of: &str, short: impl Into<String>, why: impl Into<String>) -> Self {
+        let short = short.into();
+        FlagWords { standing, title: format!("{of}: {short}"), why: why.into(), short }
+    }
+}
+
+pub fn engagement_flag(record: &Record, person: &Person, manner: &Manner) -> FlagWords {
+    const OF: &str = "Engagement";
+    let day = |at| date(at, record.as_of, manner);
+    if let Some(ended) = record.ended() {
+        return FlagWords::new(Standing::Ended, OF, "ended", format!("treatment ended on {}", day(ended)));
+    }
+    let Some(now) = record.current else {
+        return FlagWords::new(Standing::Unknown, OF, "no data yet", "nothing has happened yet");
+    };
+    let own = format!("against {} own record", person.hers());
+    if let Some(episode) = record.active(FlagKind::EngagementDrop) {
+        let since = day(episode.opened);
+        if episode.why == Why::NoContact || now.no_contact {
+            return FlagWords::new(
+                Standing::On,
+                OF,
+                "no contact",
+                format!("since {since}; no kept session, nothing booked"),
+            );
+        }
+        let raising = raising(record);
+        let why = match raising.as_slice() {
+            [] => format!("since {since}; now fading, {own}"),
+            [one] => format!("since {since}; now {} alone, {own}", noun(*one)),
+            many => format!(
+                "since {since}; {} of {} signals, {own}",
+                number(many.len()),
+                number(covered(record).max(many.len()))
+            ),
+        };
+        return FlagWords::new(Standing::On, OF, "dropping", why);
+    }
+    if let Some((closed, Closing::Disengaged)) = record.last_closed(FlagKind::EngagementDrop).and_then(|e| e.closed)
+        && now.no_contact
+    {
+        return FlagWords::new(
+            Standing::Unknown,
+            OF,
+            "disengaged",
+            format!("no contact for eight weeks on {}; closed, not recovered", day(closed)),
+        );
+    }
+    if now.warming_up {
+        return FlagWords::new(
+            Standing::Unknown,
+            OF,
+            "too early to say",
+            match record.sessions() {
+                0 => "no session yet; no flag before three".to_owned(),
+                n => format!("{} so far; no flag before three", counted(n, "session", "sessions")),
+            },
+        );
+    }
+    match now.band {
+        Band::NothingUnusual => {
+            let closed = record.last_closed(FlagKind::EngagementDrop).and_then(|e| e.closed);
+            let recently = closed.filter(|(at, _)| record.recent().any(|c| c.start <= *at));
+            let why = match recently {
+                Some((at, how)) => format!("the flag closed on {}: {}", day(at), super::closing(how)),
+                None => format!("nothing unusual {own}"),
+            };
+            FlagWords::new(Standing::Off, OF, "steady", why)
+        }
+        Band::Watch | Band::Flag => {
+            let why = match raising(record).as_slice() {
+                [] => format!("a little less than usual, {own}"),
+                [one] => format!("{} alone, which raises no flag", noun(*one)),
+                many => format!("{} signals, not enough for a flag", number(many.len())),
+            };
+            FlagWords::new(Standing::Watch, OF, "worth watching", why)
+        }
+    }
+}
+
+pub fn response_flag(record: &Record, manner: &Manner) -> FlagWords {
+    const OF: &str = "Treatment response";
+    let scores = record.scores();
+    let Some(last) = scores.last() else {
+        return FlagWords::new(Standing::Unknown, OF, "no score yet", "no outcome questionnaire with a score");
+    };
+    let trend = format!("{} {}", last.measure.name, trend(&scores));
+    if record.ended().is_some() {
+        return FlagWords::new(Standing::Ended, OF, "ended", trend);
+    }
+    if let Some(episode) = record.active(FlagKind::NotOnTrack) {
+        let since = date(episode.opened, record.as_of, manner);
+        return FlagWords::new(
+            Standing::On,
+            OF,
+            "not on track",
+            format!("since {since}; {}", not_on_track(episode.why, &scores)),
+        );
+    }
+    if scores.len() < SCORES_MIN {
+        let why = format!("{}; {} so far", trend, counted(scores.len(), "score", "scores"));
+        return FlagWords::new(Standing::Unknown, OF, "too early to say", why);
+    }
+    FlagWords::new(Standing::Off, OF, "on track", format!("{trend}; {}", range(&scores)))
+}
+
+fn not_on_track(why: Why, scores: &[&ScoreSeen]) -> String {
+    let Some(last) = scores.last() else { return String::new() };
+    let name = &last.measure.name;
+    match why {
+        Why::AboveExpected => format!("{name} {}, worse than the expected range twice running", trend(scores)),
+        Why::ReliableDeterioration => format!("{name} {}, reliably worse than the best so far", trend(scores)),
+        Why::Plateau => format!("{name} {}, still in the clinical range", trend(scores)),
+        Why::Signals | Why::NoContact | Why::SafetyAnswer => format!("{name} {}", trend(scores)),
+    }
+}
+
+pub(super) fn score_line(record: &Record, manner: &Manner) -> Line {
+    let scores = record.scores();
+    let Some(last) = scores.last() else {
+        return Line {
+            main: "No score in this record".into(),
+            sub: "counts for nothing".into(),
+            absent: true,
+            ..Line::default()
+        };
+    };
+    if scores.len() == 1 {
+        return Line {
+            main: format!("{} on {}", figure(last.score), date(last.at, record.as_of, manner)),
+            sub: format!("one score; {}", clinical(last)),
+            ..Line::default()
+        };
+    }
+    let track = match record.active(FlagKind::NotOnTrack) {
+        Some(_) => "; not on track",
+        None if scores.len() < SCORES_MIN => "",
+        None => "; on track",
+    };
+    Line { main: capital(&trend(&scores)), sub: format!("{}{track}", range(&scores)), ..Line::default() }
+}
+
+/// "18 to 10, then flat for five scores".
+pub(super) fn trend(scores: &[&ScoreSeen]) -> String {
+    let (Some(first), Some(last)) = (scores.first(), scores.last()) else {
+        return String::new();
+    };
+    let n = scores.len();
+    if n == 1 {
+        return figure(last.score);
+    }
+    let flat = flat(scores);
+    if flat == n && n >= FLAT_SCORES_MIN {
+        return format!("flat at {} for {} scores", figure(last.score), number(n));
+    }
+    if flat >= FLAT_SCORES_MIN {
+        let from = scores[n - flat].score;
+        return format!("{} to {}, then flat for {} scores", figure(first.score), figure(from), number(flat));
+    }
+    if first.score == last.score {
+        return format!("{} then as now, over {} scores", figure(last.score), number(n));
+    }
+    format!("{} to {} over {} scores", figure(first.score), figure(last.score), number(n))
+}
+
+/// How many of the last scores stay within a third of reliable change.
+pub(super) fn flat(scores: &[&ScoreSeen]) -> usize {
+    let Some(last) = scores.last() else { return 0 };
+    let width = last.measure.rci.unwrap_or((last.measure.max - last.measure.min) / 5.0) * FLAT_RCI_SHARE;
+    let (mut low, mut high, mut count) = (f64::MAX, f64::MIN, 0);
+    for seen in scores.iter().rev() {
+        low = low.min(seen.score);
+        high = high.max(seen.score);
+        if high - low > width {
+            break;
+        }
+        count += 1;
+    }
+    count
+}
+
+/// Where the last score lies against what was to be expected.
+fn range(scores: &[&ScoreSeen]) -> String {
+    let Some(last) = scores.last() else { return String::new() };
+    let (low, high) = last.expected;
+    let (better, worse) = match last.measure.worse {
+        Worse::Up => (last.score < low, last.score > high),
+        Worse::Down => (last.score > high, last.score < low),
+    };
+    match (better, worse) {
+        (true, _) => "better than the expected range".into(),
+        (_, true) => "worse than the expected range once".into(),
+        _ => "within the expected range".into(),
+    }
+}
+
+fn clinical(seen: &ScoreSeen) -> String {
+    match seen.measure.cutoff {
+        Some(cut) if in_clinical_range(seen) => format!("in the clinical range (cut-off {})", figure(cut)),
+        Some(cut) => format!("not in the clinical range (cut-off {})", figure(cut)),
+        None => "this measure has no cut-off".into(),
+    }
+}
+
+pub(super) fn in_clinical_range(seen: &ScoreSeen) -> bool {
+    seen.measure.cutoff.is_some_and(|cut| match seen.measure.worse {
+        Worse::Up => seen.score >= cut,
+        Worse::Down => seen.score <= cut,
+    })
+}
+
+/// Change since `since` against reliable change: "not worse", "worse", "better".
+pub(super) fn score_word(record: &Record) -> Option<&'static str> {
+    let scores = record.scores();
+    let last = scores.last()?;
+    let before = scores.iter().rev().find(|seen| seen.at < record.baseline_end)?;
+    let rci = last.measure.rci?;
+    let worse_by = match last.measure.worse {
+        Worse::Up => last.score - before.score,
+        Worse::Down => before.score - last.score,
+    };
+    Some(match worse_by {
+        by if by >= rci => "worse",
+        by if by <= -rci => "clearly better",
+        by if by >= rci / 2.0 => "a little worse",
+        _ => "not worse",
+    })
+}
+
+/// All five, in the order of the sheet.
+pub(super) const ENGAGEMENT: [SignalKind; 4] =
+    [SignalKind::RomEngagement, SignalKind::HomeworkEngagement, SignalKind::Attendance, SignalKind::AllianceMeasure];

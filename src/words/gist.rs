@@ -1,0 +1,263 @@
+//! The gist: one to three sentences. What changed, over which weeks, what did not, and no more.
+
+use super::flags::{ENGAGEMENT, flat, in_clinical_range, score_word, trend};
+use super::grammar::{capital, counted, date, list, number, weeks};
+use super::record::{Record, days_between};
+use super::seen::{all_usual, changes};
+use super::signals::raising;
+use super::{Manner, Person};
+use crate::domain::{Band, Closing, FlagKind, Pattern, Why};
+
+/// A stretch of the gist; the strong one is what the eye should catch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    Plain(String),
+    Strong(String),
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Gist {
+    pub parts: Vec<Part>,
+}
+
+impl Gist {
+    fn say(mut self, text: impl Into<String>) -> Self {
+        self.parts.push(Part::Plain(text.into()));
+        self
+    }
+
+    fn strong(mut self, text: impl Into<String>) -> Self {
+        self.parts.push(Part::Strong(text.into()));
+        self
+    }
+
+    /// Without emphasis.
+    pub fn text(&self) -> String {
+        self.parts
+            .iter()
+            .map(|part| match part {
+                Part::Plain(text) | Part::Strong(text) => text.as_str(),
+            })
+            .collect()
+    }
+}
+
+pub fn gist(record: &Record, person: &Person, manner: &Manner) -> Gist {
+    let said = Gist::default();
+    if let Some(ended) = record.ended() {
+        let day = date(ended, record.as_of, manner);
+        return said.say(format!(
+            "Treatment ended on {day}. Nothing is assessed after that, and a planned ending is no dropout."
+        ));
+    }
+    let Some(now) = record.current else {
+        return said.say("Nothing has happened in this record yet.");
+    };
+    let dropping = record.active(FlagKind::EngagementDrop);
+    let off_track = record.active(FlagKind::NotOnTrack);
+    if now.no_contact {
+        return no_contact(record, person, manner);
+    }
+    if dropping.is_some_and(|episode| episode.why == Why::NoContact) {
+        return no_contact(record, person, manner);
+    }
+    if now.warming_up {
+        let so_far = match record.sessions() {
+            0 => "no session".to_owned(),
+            n => counted(n, "session", "sessions"),
+        };
+        let said =
+            said.say(format!("{} so far: too few to say what is usual for {}.", capital(&so_far), person.called()));
+        let changed = changes(record, &ENGAGEMENT);
+        let said = match changed.as_slice() {
+            [] => said,
+            _ => said.say(format!(" {}.", capital(&list(&changed)))),
+        };
+        return match off_track {
+            Some(_) => said.say(response(record, person)),
+            None => said,
+        };
+    }
+    let said = match (dropping, now.band) {
+        (Some(_), _) => return dropping_gist(record, person, off_track.is_some()),
+        (None, Band::Watch | Band::Flag) => {
+            let changed = changed(record);
+            let weeks = number(record.window_weeks);
+            match changed.is_empty() {
+                true => said.say(format!(
+                    "Over the last {weeks} weeks a little less has come back from {} than usual.",
+                    person.called()
+                )),
+                false => said
+                    .say(format!("In the last {weeks} weeks a little differs from {} usual: ", person.hers()))
+                    .say(format!("{}.", list(&changed))),
+            }
+            .say(" It is not enough for a flag.")
+        }
+        (None, Band::NothingUnusual) if off_track.is_some() => said,
+        (None, Band::NothingUnusual) => {
+            let said = said.say(format!(
+                "Nothing unusual for {} in the last {} weeks.",
+                person.her(),
+                number(record.window_weeks)
+            ));
+            let once = changes(record, &ENGAGEMENT);
+            match once.is_empty() {
+                true => said,
+                false => said.say(format!(" {} is within {} usual.", capital(&list(&once)), person.hers())),
+            }
+        }
+    };
+    match off_track {
+        Some(_) => {
+            let lead = if said.parts.is_empty() { "" } else { " " };
+            let said = said.say(lead).strong(off_track_strong(record, person)).say(off_track_rest(record));
+            if now.band == Band::NothingUnusual {
+                said.say(format!(
+                    " Nothing has changed in how {} takes part{}.",
+                    person.she(),
+                    if all_usual(record) { ": questionnaires, homework and sessions are as usual" } else { "" }
+                ))
+            } else {
+                said
+            }
+        }
+        None => said.say(score_sentence(record, person)),
+    }
+}
+
+/// What changed in the signals that carry the flag; failing those, in any.
+fn changed(record: &Record) -> Vec<String> {
+    let carrying = changes(record, &raising(record));
+    if carrying.is_empty() { changes(record, &ENGAGEMENT) } else { carrying }
+}
+
+fn dropping_gist(record: &Record, person: &Person, off_track: bool) -> Gist {
+    let weeks = number(record.window_weeks);
+    let confrontation = record.current.is_some_and(|now| now.pattern == Pattern::Confrontation);
+    let changed = changed(record);
+    let (strong, last) = if confrontation {
+        (
+            format!("something seems not to sit well with {}", person.called()),
+            " This looks more like dissatisfaction than withdrawal: a hint, no more.",
+        )
+    } else {
+        (
+            format!("less is coming back from {}", person.called()),
+            " This is a pattern that often comes before a client withdraws.",
+        )
+    };
+    let said = Gist::default();
+    let said = if changed.is_empty() {
+        said.say(format!("In the last {weeks} weeks more is coming back again from {}", person.called()))
+            .say(", but the flag still stands: it closes after two steady sessions.")
+    } else {
+        said.say(format!("Over the last {weeks} weeks ")).strong(strong).say(format!(": {}.", list(&changed)))
+    };
+    let said = match off_track {
+        true => said.say(" ").strong(off_track_strong(record, person)).say(off_track_rest(record)),
+        false => match score_word(record) {
+            Some(word) => said.say(format!(" {} score is {word}.", person.hers_capital())),
+            None => said,
+        },
+    };
+    if changed.is_empty() { said } else { said.say(last) }
+}
+
+fn no_contact(record: &Record, person: &Person, manner: &Manner) -> Gist {
+    let said = Gist::default();
+    let kept = record.columns.iter().rev().find(|c| {
+        use crate::domain::AttendanceOutcome as O;
+        matches!(c.attended(), Some(O::Attended | O::Late { .. }))
+    });
+    let closed = record.last_closed(FlagKind::EngagementDrop).and_then(|e| e.closed);
+    let disengaged =
+        matches!(closed, Some((_, Closing::Disengaged))) && record.active(FlagKind::EngagementDrop).is_none();
+    let said = said.strong(format!("No contact with {}", person.called()));
+    let said = match kept {
+        Some(c) => said.say(format!(
+            " since the session of {} ({} ago), and nothing is booked.",
+            date(c.start, record.as_of, manner),
+            weeks(days_between(c.start, record.as_of))
+        )),
+        None => said.say(": no kept session yet, and nothing is booked."),
+    };
+    match disengaged {
+        true => said.say(" The flag closed after eight weeks as disengaged, which does not mean recovered."),
+        false => {
+            said.say(format!(" Why, the record does not say; a call may find out more than {} data.", person.hers()))
+        }
+    }
+}
+
+fn off_track_strong(record: &Record, person: &Person) -> String {
+    let scores = record.scores();
+    let why = record.active(FlagKind::NotOnTrack).map(|episode| episode.why);
+    let name = scores.last().map_or("score", |seen| seen.measure.name.as_str());
+    match why {
+        Some(Why::Plateau) => format!("{} {name} has stopped changing", person.hers_capital()),
+        Some(Why::ReliableDeterioration) => format!("{} {name} has got worse", person.hers_capital()),
+        _ => format!("{} {name} is worse than expected by now", person.hers_capital()),
+    }
+}
+
+fn off_track_rest(record: &Record) -> String {
+    let scores = record.scores();
+    let clinical = scores.last().is_some_and(|seen| in_clinical_range(seen));
+    let range = if clinical { ", still in the clinical range" } else { "" };
+    format!(": {}{range}.", trend(&scores))
+}
+
+fn response(record: &Record, person: &Person) -> String {
+    format!(" {}{}", off_track_strong(record, person), off_track_rest(record))
+}
+
+fn score_sentence(record: &Record, person: &Person) -> String {
+    let scores = record.scores();
+    let Some(last) = scores.last() else {
+        return String::new();
+    };
+    if scores.len() < 2 {
+        return String::new();
+    }
+    let flat_too = flat(&scores) >= 4;
+    let clinical = match (in_clinical_range(last), last.measure.cutoff) {
+        (true, Some(_)) => ", in the clinical range",
+        (false, Some(_)) => ", out of the clinical range",
+        _ => "",
+    };
+    format!(
+        " {} {} is on track: {}{}.",
+        person.hers_capital(),
+        last.measure.name,
+        trend(&scores),
+        if flat_too || scores.len() > 2 { clinical } else { "" }
+    )
+}
+
+/// The one sentence of the caseload.
+pub fn caseload_line(record: &Record, person: &Person, manner: &Manner) -> String {
+    if record.ended().is_some() || record.current.is_none() {
+        return gist(record, person, manner).text();
+    }
+    let now_no_contact = record.current.is_some_and(|now| now.no_contact);
+    let dropping = record.active(FlagKind::EngagementDrop).is_some();
+    let off_track = record.active(FlagKind::NotOnTrack).is_some();
+    let warming = record.current.is_some_and(|now| now.warming_up);
+    if now_no_contact || (warming && !off_track) {
+        let text = gist(record, person, manner).text();
+        return text.split_inclusive(". ").next().unwrap_or(&text).trim().to_owned();
+    }
+    let calm = record.current.is_some_and(|now| now.band == Band::NothingUnusual);
+    let changed = changed(record);
+    let response = format!("{}{}", off_track_strong(record, person), off_track_rest(record));
+    match (dropping, off_track, changed.is_empty()) {
+        (true, _, false) => capital(&format!("{}.", list(&changed))),
+        (true, _, true) => "More is coming back again; the flag still stands.".into(),
+        (false, true, _) if calm => response,
+        (false, true, false) => format!("{} {response}", capital(&format!("{}.", list(&changed)))),
+        (false, true, true) => response,
+        (false, false, false) if !calm => capital(&format!("{}.", list(&changed))),
+        (false, false, _) => format!("Nothing unusual for {}.", person.her()),
+    }
+}

@@ -1,0 +1,126 @@
+//! Numbers, dates and lists as words.
+
+use super::Manner;
+use jiff::Timestamp;
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const NUMBERS: [&str; 11] = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
+
+/// Counts as words to ten, then figures.
+pub fn number(n: usize) -> String {
+    NUMBERS.get(n).map_or_else(|| n.to_string(), |word| (*word).to_owned())
+}
+
+pub fn number_capital(n: usize) -> String {
+    capital(&number(n))
+}
+
+/// "once", "twice", "three times".
+pub fn times(n: usize) -> String {
+    match n {
+        1 => "once".into(),
+        2 => "twice".into(),
+        n => format!("{} times", number(n)),
+    }
+}
+
+pub(super) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// "one session", "two sessions".
+pub(super) fn counted(n: usize, one: &str, many: &str) -> String {
+    format!("{} {}", number(n), if n == 1 { one } else { many })
+}
+
+/// "a", "a and b", "a, b and c".
+pub(super) fn list(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// A figure as a clinician writes it: no needless decimals.
+pub(super) fn figure(value: f64) -> String {
+    let rounded = (value * 10.0).round() / 10.0;
+    if rounded.fract() == 0.0 { format!("{rounded:.0}") } else { format!("{rounded:.1}") }
+}
+
+/// "9 March"; with the year where it is not the year of `now`.
+pub fn date(at: Timestamp, now: Timestamp, manner: &Manner) -> String {
+    let (then, today) =
+        (at.to_zoned_datetime(manner.time_zone.clone()), now.to_zoned_datetime(manner.time_zone.clone()));
+    let month = MONTHS[month_index(then.month())];
+    let months_apart = (i32::from(today.year()) * 12 + i32::from(today.month())
+        - i32::from(then.year()) * 12
+        - i32::from(then.month()))
+    .abs();
+    if then.year() == today.year() || months_apart < 10 {
+        format!("{} {month}", then.day())
+    } else {
+        format!("{} {month} {}", then.day(), then.year())
+    }
+}
+
+/// "9 Mar": for the axis and the small lines beside it.
+pub fn date_short(at: Timestamp, manner: &Manner) -> String {
+    let then = at.to_zoned_datetime(manner.time_zone.clone());
+    format!("{} {}", then.day(), &MONTHS[month_index(then.month())][..3])
+}
+
+pub fn day_name(at: Timestamp, manner: &Manner) -> &'static str {
+    let weekday = at.to_zoned_datetime(manner.time_zone.clone()).weekday().to_monday_zero_offset();
+    DAYS[usize::try_from(weekday).unwrap_or(0).min(6)]
+}
+
+/// "14:00".
+pub fn time(at: Timestamp, manner: &Manner) -> String {
+    let then = at.to_zoned_datetime(manner.time_zone.clone());
+    format!("{:02}:{:02}", then.hour(), then.minute())
+}
+
+/// "9 March, 13:40".
+pub fn date_and_time(at: Timestamp, now: Timestamp, manner: &Manner) -> String {
+    format!("{}, {}", date(at, now, manner), time(at, manner))
+}
+
+/// "2026-03-09" in the reader's time zone: the value of a date field.
+pub fn iso_date(at: Timestamp, manner: &Manner) -> String {
+    at.to_zoned_datetime(manner.time_zone.clone()).date().to_string()
+}
+
+/// The instant as `?asOf=` takes it.
+pub fn iso_instant(at: Timestamp) -> String {
+    at.to_string()
+}
+
+pub(super) fn same_day(a: Timestamp, b: Timestamp, manner: &Manner) -> bool {
+    iso_date(a, manner) == iso_date(b, manner)
+}
+
+/// "three weeks", "five days".
+pub(super) fn weeks(days: f64) -> String {
+    let whole = (days / 7.0).round().max(1.0) as usize;
+    counted(whole, "week", "weeks")
+}
+
+fn month_index(month: i8) -> usize {
+    usize::try_from(month - 1).unwrap_or(0).min(11)
+}

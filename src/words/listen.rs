@@ -1,0 +1,117 @@
+//! The fifth signal is not in the data: what to listen for, chosen by what changed. Three at most.
+
+use super::Person;
+use super::record::Record;
+use super::signals::raising;
+use crate::domain::{Assessment, FlagKind, Pattern, SignalKind, Subscale};
+
+const LISTEN_MAX: usize = 3;
+
+/// The three parts of an alliance (Bordin): agreement on tasks, on goals, and the bond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strand {
+    Task,
+    Goal,
+    Bond,
+}
+
+pub fn listen_for(record: &Record, person: &Person) -> Vec<String> {
+    if record.ended().is_some() {
+        return Vec::new();
+    }
+    let she = person.she();
+    let confrontation = record.current.is_some_and(|now| now.pattern == Pattern::Confrontation);
+    let mut items: Vec<String> = Vec::new();
+    if record.current.is_some_and(|now| now.no_contact) {
+        return vec![
+            format!("When {she} is reached: what has made it hard to come, and what would make it easier?"),
+            format!("Does {she} want to go on, pause or stop? Any of the three is worth hearing."),
+        ];
+    }
+    if confrontation {
+        items.push(format!("Is there something {she} would like done differently, and can it be said here?"));
+    }
+    for (strand, because) in strands(record) {
+        items.push(match strand {
+            Strand::Task => format!("Does {she} ask why we do an exercise, or just nod?{because}"),
+            Strand::Goal => format!("Are we still working on what matters most to {}?{because}", person.her()),
+            Strand::Bond => format!("Does {she} still disagree with anything, or agree with everything?{because}"),
+        });
+    }
+    if record.active(FlagKind::EngagementDrop).is_some() && !confrontation {
+        items.push(format!("Does {she} bring up things unasked, or wait for prompts?"));
+    }
+    if items.is_empty() {
+        items.push(format!("What does {she} bring up unasked?"));
+        items.push(format!("Does {she} still disagree now and then?"));
+    }
+    items.truncate(LISTEN_MAX);
+    items
+}
+
+/// Which strands what changed points to, each with the reason; the earliest change first.
+fn strands(record: &Record) -> Vec<(Strand, String)> {
+    let mut found: Vec<(Strand, String)> = Vec::new();
+    let mut add = |strand: Strand, because: String| {
+        if !found.iter().any(|(s, _)| *s == strand) {
+            found.push((strand, because));
+        }
+    };
+    if let Some(lowest) = lowest_subscale(record) {
+        let (strand, name) = match lowest {
+            Subscale::Task => (Strand::Task, "task"),
+            Subscale::Goal => (Strand::Goal, "goal"),
+            Subscale::Bond => (Strand::Bond, "bond"),
+        };
+        add(strand, format!(" (The {name} part of the alliance questionnaire fell most.)"));
+    }
+    let mut kinds = raising(record);
+    kinds.sort_by_key(|kind| first_rise(record, *kind));
+    let several = kinds.len() > 1;
+    for (i, kind) in kinds.iter().enumerate() {
+        let first = |what: &str, open: &str| match (i, several) {
+            (0, true) => format!(" ({what} fell first: {open})"),
+            _ => format!(" ({what} fell: {open})"),
+        };
+        match kind {
+            SignalKind::HomeworkEngagement => {
+                add(Strand::Task, first("Homework", "does the task still fit?"));
+            }
+            SignalKind::RomEngagement => {
+                add(Strand::Goal, first("Questionnaires", "do they still seem of use?"));
+            }
+            SignalKind::Attendance => add(Strand::Bond, String::new()),
+            SignalKind::AllianceMeasure => add(Strand::Bond, first("The session rating", "what was missing?")),
+            SignalKind::RomTrajectory => {}
+        }
+    }
+    if record.active(FlagKind::NotOnTrack).is_some() {
+        add(Strand::Goal, " (The score has not moved as hoped.)".into());
+    }
+    found
+}
+
+/// The step at which a signal first rose in the run that still lasts.
+fn first_rise(record: &Record, kind: SignalKind) -> usize {
+    let steps: Vec<&Assessment> = record.columns.iter().filter_map(|c| c.assessment).collect();
+    let quiet = steps.iter().rposition(|step| step.signal(kind).accumulated < super::RAISED_NATS_MIN);
+    quiet.map_or(0, |i| i + 1)
+}
+
+/// The WAI-SR part that fell most against the one before it.
+fn lowest_subscale(record: &Record) -> Option<Subscale> {
+    let given: Vec<_> = record.columns.iter().flat_map(|c| &c.alliance).filter(|a| a.subscales.len() == 3).collect();
+    let [.., before, last] = given.as_slice() else {
+        return None;
+    };
+    let fall = |scale: Subscale| {
+        let of = |a: &crate::domain::Administration| a.subscales.iter().find(|(s, _)| *s == scale).map(|(_, v)| *v);
+        Some(of(before)? - of(last)?)
+    };
+    [Subscale::Task, Subscale::Goal, Subscale::Bond]
+        .into_iter()
+        .filter_map(|scale| Some((scale, fall(scale)?)))
+        .filter(|(_, fall)| *fall >= 2.0)
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|(scale, _)| scale)
+}

@@ -1,0 +1,336 @@
+//! A course laid out as columns, one a session, so that the picture, its table and every sentence count the
+//! same things.
+
+use super::At;
+use crate::domain::{
+    Administration, Assessment, AttendanceOutcome, Course, Episode, FlagKind, HomeworkOutcome, HomeworkSeen, Measure,
+    RomOutcome, RomSeen, ScoreSeen, SlotOutcome, Timeline,
+};
+use jiff::Timestamp;
+use std::sync::Arc;
+
+const DAY_SECONDS: f64 = 86_400.0;
+/// A gap of so many nominal intervals is drawn as a break.
+const BREAK_INTERVALS: f64 = 1.7;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// A session that has begun.
+    Session,
+    /// Cancelled by clinician or service: a break, counts for nothing.
+    Break,
+    /// Now, or the session about to begin.
+    Now,
+}
+
+/// One session: what was done before it, whether it took place, and what was made of it at its start.
+#[derive(Clone, Debug)]
+pub struct Column<'a> {
+    pub kind: ColumnKind,
+    pub start: Timestamp,
+    pub appointments: &'a [Arc<str>],
+    pub assessment: Option<&'a Assessment>,
+    pub attendance: Vec<AttendanceOutcome>,
+    pub rom: Vec<&'a RomSeen>,
+    pub homework: Vec<&'a HomeworkSeen>,
+    pub score: Option<&'a ScoreSeen>,
+    pub alliance: Vec<&'a Administration>,
+    /// Within the last weeks that the sentences speak of.
+    pub recent: bool,
+    /// Days since the column before, where that is a break in the rhythm.
+    pub gap_days: Option<f64>,
+}
+
+impl<'a> Column<'a> {
+    fn new(kind: ColumnKind, start: Timestamp, assessment: Option<&'a Assessment>) -> Self {
+        Column {
+            kind,
+            start,
+            appointments: assessment.map_or(&[][..], |a| &a.appointments),
+            assessment,
+            attendance: Vec::new(),
+            rom: Vec::new(),
+            homework: Vec::new(),
+            score: None,
+            alliance: Vec::new(),
+            recent: false,
+            gap_days: None,
+        }
+    }
+
+    /// The worst of the measures due, as detection counts it.
+    pub fn rom_outcome(&self) -> Option<&'a RomSeen> {
+        self.rom.iter().copied().max_by_key(|seen| match seen.outcome {
+            RomOutcome::Complete => 0,
+            RomOutcome::Perfunctory => 1,
+            RomOutcome::Partial => 2,
+            RomOutcome::Missed => 3,
+        })
+    }
+
+    pub fn homework_outcome(&self) -> Option<&'a HomeworkSeen> {
+        self.homework.iter().copied().max_by_key(|seen| match seen.outcome {
+            HomeworkOutcome::Done => 0,
+            HomeworkOutcome::Late => 1,
+            HomeworkOutcome::Partial => 2,
+            HomeworkOutcome::NotDone => 3,
+        })
+    }
+
+    /// What became of the session; a move that still led to one gives way to how that went.
+    pub fn attended(&self) -> Option<AttendanceOutcome> {
+        self.attendance.iter().copied().max_by_key(|outcome| match outcome {
+            AttendanceOutcome::Rescheduled => 0,
+            AttendanceOutcome::Attended => 1,
+            AttendanceOutcome::Late { .. } => 2,
+            AttendanceOutcome::CancelledByService => 3,
+            AttendanceOutcome::CancelledUnattributed => 4,
+            AttendanceOutcome::CancelledByClient => 5,
+            AttendanceOutcome::NoShow => 6,
+        })
+    }
+
+    /// Moved to another time, and then held.
+    pub fn moved(&self) -> bool {
+        self.attendance.len() > 1 && self.attendance.contains(&AttendanceOutcome::Rescheduled)
+    }
+}
+
+/// A course as of one of its assessments.
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    pub course: &'a Course,
+    pub timeline: Option<&'a Timeline>,
+    pub as_of: Timestamp,
+    pub current: Option<&'a Assessment>,
+    /// Oldest first; the last one is [`ColumnKind::Now`] unless assessment has ended.
+    pub columns: Vec<Column<'a>>,
+    /// Days between sessions, by this record alone.
+    pub interval_days: f64,
+    /// The weeks that "the last … weeks" means.
+    pub window_weeks: usize,
+    /// Before this instant lies the client's own baseline.
+    pub baseline_end: Timestamp,
+}
+
+impl<'a> Record<'a> {
+    /// The timeline only sharpens dates; the sentences are the same without it.
+    pub fn new(course: &'a Course, at: At, timeline: Option<&'a Timeline>) -> Self {
+        let (steps, current, as_of) = cut(course, at);
+        let interval_days = interval(steps).unwrap_or(course.interval_days.max(1.0));
+        let window_weeks = window_weeks(interval_days);
+        let mut columns = columns(steps, timeline);
+        if at == At::Open
+            && let Some(open) = &course.open
+        {
+            columns.push(Column::new(ColumnKind::Now, as_of, Some(open)));
+        }
+        let assessments: Vec<&Assessment> = columns.iter().filter_map(|c| c.assessment).collect();
+        for assessment in assessments {
+            place(&mut columns, assessment, timeline);
+        }
+        if let (At::Step(_), Some(last)) = (at, columns.last_mut()) {
+            last.kind = ColumnKind::Now;
+        }
+        let mut record =
+            Record { course, timeline, as_of, current, columns, interval_days, window_weeks, baseline_end: as_of };
+        record.mark();
+        record
+    }
+
+    fn mark(&mut self) {
+        // Half a day of slack: "three weeks ago at the same hour" belongs to the three weeks.
+        let window_days = self.window_weeks as f64 * 7.0 + 0.5;
+        let since = earlier(self.as_of, window_days);
+        // What led up to a standing flag is no baseline, however long ago it opened.
+        let run_up_days = window_days - self.interval_days.min(7.0);
+        self.baseline_end = self
+            .active(FlagKind::EngagementDrop)
+            .map_or(since, |episode| since.min(earlier(episode.opened, run_up_days)));
+        let mut before: Option<Timestamp> = None;
+        for column in &mut self.columns {
+            column.recent = column.start >= since;
+            let days = before.map(|b| days_between(b, column.start));
+            column.gap_days = days
+                .filter(|d| *d >= BREAK_INTERVALS * self.interval_days && *d >= 2.0)
+                .filter(|_| column.kind == ColumnKind::Session);
+            before = Some(column.start);
+        }
+    }
+
+    pub fn recent(&self) -> impl Iterator<Item = &Column<'a>> {
+        self.columns.iter().filter(|column| column.recent)
+    }
+
+    pub fn baseline(&self) -> impl Iterator<Item = &Column<'a>> {
+        self.columns.iter().filter(|column| column.start < self.baseline_end)
+    }
+
+    /// Sessions that have begun, breaks left out.
+    pub fn sessions(&self) -> usize {
+        self.columns.iter().filter(|column| column.kind == ColumnKind::Session).count()
+    }
+
+    /// The episode of this kind that stands as of this assessment.
+    pub fn active(&self, kind: FlagKind) -> Option<&'a Episode> {
+        self.course.episodes.iter().rev().find(|episode| {
+            episode.kind == kind
+                && episode.opened <= self.as_of
+                && episode.closed.is_none_or(|(closed, _)| closed > self.as_of)
+        })
+    }
+
+    /// The last episode of this kind that has closed by now.
+    pub fn last_closed(&self, kind: FlagKind) -> Option<&'a Episode> {
+        self.course
+            .episodes
+            .iter()
+            .rev()
+            .find(|episode| episode.kind == kind && episode.closed.is_some_and(|(closed, _)| closed <= self.as_of))
+    }
+
+    /// Treatment has ended as of this assessment.
+    pub fn ended(&self) -> Option<Timestamp> {
+        self.course.ended.filter(|ended| *ended <= self.as_of)
+    }
+
+    pub fn scores(&self) -> Vec<&'a ScoreSeen> {
+        let measure = self.measure();
+        self.columns
+            .iter()
+            .filter_map(|column| column.score)
+            .filter(|seen| measure.is_none_or(|m| m.canonical == seen.measure.canonical))
+            .collect()
+    }
+
+    /// The primary measure: the one the latest score was given in.
+    pub fn measure(&self) -> Option<&'a Arc<Measure>> {
+        self.columns.iter().rev().find_map(|column| column.score.map(|seen| &seen.measure))
+    }
+
+    pub fn slot_outcome_says_unhappy(&self) -> Option<Timestamp> {
+        self.timeline?
+            .slots
+            .iter()
+            .rev()
+            .find(|slot| {
+                slot.unhappy_or_changed_provider
+                    && slot.outcome == SlotOutcome::CancelledByClient
+                    && slot.outcome_known < self.as_of
+            })
+            .map(|slot| slot.start)
+    }
+}
+
+/// The steps of the record, the assessment spoken of, and its instant.
+fn cut(course: &Course, at: At) -> (&[Assessment], Option<&Assessment>, Timestamp) {
+    match at {
+        At::Step(i) if i < course.steps.len() => {
+            let step = &course.steps[i];
+            (&course.steps[..=i], Some(step), step.as_of)
+        }
+        At::Step(_) | At::Open => (&course.steps, course.open.as_ref().or(course.steps.last()), course.as_of),
+    }
+}
+
+fn columns<'a>(steps: &'a [Assessment], timeline: Option<&'a Timeline>) -> Vec<Column<'a>> {
+    let mut columns = Vec::with_capacity(steps.len() + 1);
+    for step in steps {
+        for (outcome, source) in &step.seen.attendance {
+            let its_own_step = || steps.iter().any(|s| s.appointments.contains(&source.id));
+            if *outcome == AttendanceOutcome::CancelledByService && !its_own_step() {
+                let start = timeline
+                    .and_then(|t| t.slots.iter().find(|slot| slot.source == *source))
+                    .map_or(step.as_of, |slot| slot.start);
+                let mut column = Column::new(ColumnKind::Break, start, None);
+                column.attendance.push(*outcome);
+                columns.push(column);
+            }
+        }
+        columns.push(Column::new(ColumnKind::Session, step.as_of, Some(step)));
+    }
+    columns.sort_by_key(|column: &Column| column.start);
+    columns
+}
+
+/// Puts what one assessment saw into the columns it belongs to. What was left undone is known only when the
+/// session has begun, so the step after sees it; the column is still the session it was meant for.
+fn place<'a>(columns: &mut [Column<'a>], step: &'a Assessment, timeline: Option<&'a Timeline>) {
+    let Some(own) = columns.iter().position(|column| column.assessment.is_some_and(|a| std::ptr::eq(a, step))) else {
+        return;
+    };
+    let before = (0..own).rev().find(|i| columns[*i].kind != ColumnKind::Break);
+    let by = |columns: &[Column<'a>], due: Timestamp| {
+        columns
+            .iter()
+            .position(|column| column.kind != ColumnKind::Break && column.start >= due)
+            .map_or(own, |i| i.min(own))
+    };
+    for (outcome, source) in &step.seen.attendance {
+        let named = columns.iter().position(|c| c.appointments.contains(&source.id));
+        match (named, outcome) {
+            (Some(i), AttendanceOutcome::CancelledByService) => {
+                columns[i].kind = ColumnKind::Break;
+                columns[i].attendance.push(*outcome);
+            }
+            (Some(i), _) => columns[i].attendance.push(*outcome),
+            (None, AttendanceOutcome::CancelledByService) => {}
+            (None, _) => columns[before.unwrap_or(own)].attendance.push(*outcome),
+        }
+    }
+    for seen in &step.seen.homework {
+        let assigned = timeline.and_then(|t| t.homework.iter().find(|h| h.source == seen.source)).map(|h| h.assigned);
+        let i = match (seen.due, assigned) {
+            (Some(due), _) => by(columns, due),
+            (None, Some(assigned)) => columns
+                .iter()
+                .position(|c| c.kind != ColumnKind::Break && c.start > assigned)
+                .map_or(own, |i| i.min(own)),
+            (None, None) => undone_before(
+                seen.outcome == HomeworkOutcome::NotDone,
+                own,
+                before.filter(|i| columns[*i].homework.is_empty()),
+            ),
+        };
+        columns[i].homework.push(seen);
+    }
+    for seen in &step.seen.rom {
+        let due = timeline.and_then(|t| {
+            let task = seen.task.as_ref()?;
+            t.dues.iter().find(|due| due.source == *task)?.due
+        });
+        let missed = seen.outcome == RomOutcome::Missed;
+        let i = match due.filter(|_| missed) {
+            Some(due) => by(columns, due),
+            None => undone_before(missed, own, before.filter(|i| columns[*i].rom.is_empty())),
+        };
+        columns[i].rom.push(seen);
+    }
+    columns[own].score = step.seen.score.as_ref().or(columns[own].score);
+    columns[own].alliance.extend(&step.seen.alliance);
+}
+
+fn undone_before(undone: bool, own: usize, before: Option<usize>) -> usize {
+    before.filter(|_| undone).unwrap_or(own)
+}
+
+/// Median gap between steps, days.
+fn interval(steps: &[Assessment]) -> Option<f64> {
+    let mut gaps: Vec<f64> =
+        steps.windows(2).map(|pair| days_between(pair[0].as_of, pair[1].as_of)).filter(|days| *days > 0.1).collect();
+    gaps.sort_by(f64::total_cmp);
+    (gaps.len() >= 2).then(|| gaps[gaps.len() / 2])
+}
+
+/// Three weeks, or three sessions where these are further apart.
+fn window_weeks(interval_days: f64) -> usize {
+    if interval_days <= 10.0 { 3 } else { (3.0 * interval_days / 7.0).round().clamp(3.0, 12.0) as usize }
+}
+
+pub(super) fn days_between(from: Timestamp, to: Timestamp) -> f64 {
+    (to.as_second() - from.as_second()) as f64 / DAY_SECONDS
+}
+
+fn earlier(at: Timestamp, days: f64) -> Timestamp {
+    Timestamp::from_second(at.as_second() - (days * DAY_SECONDS) as i64).unwrap_or(Timestamp::MIN)
+}

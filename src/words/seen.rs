@@ -1,0 +1,101 @@
+//! What changed in the last weeks, as short phrases for the gist.
+
+use super::flags::ENGAGEMENT;
+use super::grammar::{counted, figure, times};
+use super::record::{Column, Record};
+use super::signals::{content, median};
+use crate::domain::{AttendanceOutcome, HomeworkOutcome, RomOutcome, SignalKind, Worse};
+
+/// A session rating this far from the usual one is worth a phrase, points.
+const ALLIANCE_POINTS_MIN: f64 = 2.0;
+
+/// "two questionnaires missed", "homework mostly undone", "one session cancelled".
+pub(super) fn changes(record: &Record, kinds: &[SignalKind]) -> Vec<String> {
+    kinds
+        .iter()
+        .flat_map(|kind| match kind {
+            SignalKind::RomEngagement => questionnaires(record),
+            SignalKind::HomeworkEngagement => homework(record).into_iter().collect(),
+            SignalKind::Attendance => attendance(record),
+            SignalKind::AllianceMeasure => alliance(record).into_iter().collect(),
+            SignalKind::RomTrajectory => Vec::new(),
+        })
+        .collect()
+}
+
+/// Everything in the last weeks was done, filled in and kept.
+pub(super) fn all_usual(record: &Record) -> bool {
+    changes(record, &ENGAGEMENT).is_empty()
+        && record.recent().any(|c| !c.rom.is_empty())
+        && record.recent().any(|c| !c.homework.is_empty())
+        && record.recent().any(|c| !c.attendance.is_empty())
+}
+
+fn questionnaires(record: &Record) -> Vec<String> {
+    let seen: Vec<RomOutcome> = record.recent().filter_map(|c| c.rom_outcome().map(|r| r.outcome)).collect();
+    let count = |o| seen.iter().filter(|seen| **seen == o).count();
+    let (missed, partial, fast) =
+        (count(RomOutcome::Missed), count(RomOutcome::Partial), count(RomOutcome::Perfunctory));
+    let phrase = |k, what| format!("{} {what}", counted(k, "questionnaire", "questionnaires"));
+    match (missed, partial, fast) {
+        (0, 0, 0) => Vec::new(),
+        (0, 0, k) => vec![phrase(k, "answered very fast")],
+        (0, k, _) => vec![phrase(k, "answered in part")],
+        (k, _, _) => vec![phrase(k, "missed")],
+    }
+}
+
+fn homework(record: &Record) -> Option<String> {
+    let seen: Vec<HomeworkOutcome> = record.recent().filter_map(|c| c.homework_outcome().map(|h| h.outcome)).collect();
+    let n = seen.len();
+    let undone = seen.iter().filter(|o| **o == HomeworkOutcome::NotDone).count();
+    let done = seen.iter().filter(|o| **o == HomeworkOutcome::Done).count();
+    match (undone, n - done) {
+        _ if n == 0 => None,
+        (u, _) if n > 1 && u == n => Some("homework not done".into()),
+        (u, _) if n > 1 && u * 2 > n => Some("homework mostly undone".into()),
+        (0, 0) => content(record).map(|what| format!("less in the homework ({what})")),
+        (0, less) => Some(format!("homework done in part or late {}", times(less))),
+        (u, _) => Some(format!("homework not done {}", times(u))),
+    }
+}
+
+fn attendance(record: &Record) -> Vec<String> {
+    use AttendanceOutcome as O;
+    let seen: Vec<O> = record.recent().filter_map(Column::attended).collect();
+    let count = |f: fn(&O) -> bool| seen.iter().filter(|o| f(o)).count();
+    let moved = record.recent().filter(|c| c.moved()).count();
+    let mut parts: Vec<String> = [
+        (count(|o| matches!(o, O::NoShow)), "missed"),
+        (count(|o| matches!(o, O::CancelledByClient)), "cancelled"),
+        (count(|o| matches!(o, O::Rescheduled)) + moved, "moved"),
+        (count(|o| matches!(o, O::Late { .. })), "begun late"),
+    ]
+    .into_iter()
+    .filter(|(k, _)| *k > 0)
+    .map(|(k, what)| format!("{} {what}", counted(k, "session", "sessions")))
+    .collect();
+    if record.current.is_some_and(|now| now.seen.spacing_days.is_some()) {
+        parts.push("more space asked for".into());
+    }
+    parts
+}
+
+fn alliance(record: &Record) -> Option<String> {
+    let last = record.columns.iter().flat_map(|c| &c.alliance).rfind(|a| a.score.is_some())?;
+    let score = last.score?;
+    let usual = median(
+        record
+            .baseline()
+            .flat_map(|c| &c.alliance)
+            .filter(|a| a.measure.canonical == last.measure.canonical)
+            .filter_map(|a| a.score)
+            .collect(),
+    )?;
+    let worse_by = match last.measure.worse {
+        Worse::Up => score - usual,
+        Worse::Down => usual - score,
+    };
+    (worse_by >= ALLIANCE_POINTS_MIN)
+        .then(|| format!("{} {} after a usual {}", last.measure.name, figure(score), figure(usual)))
+}

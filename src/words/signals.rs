@@ -1,0 +1,404 @@
+//! One line a signal: what was seen in the last weeks, beside the client's own baseline.
+
+use super::grammar::{capital, counted, date, date_short, figure, number, times};
+use super::record::{Column, Record};
+use super::{Manner, Person, RAISED_NATS_MIN};
+use crate::domain::{AttendanceOutcome, Band, FlagKind, HomeworkOutcome, Pattern, RomOutcome, SignalKind, Worse};
+
+/// Observations from which "usually" may be said.
+const USUAL_MIN: usize = 3;
+
+/// What stands right of a row: one sentence, and the small print under it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Line {
+    pub main: String,
+    pub sub: String,
+    /// This signal is one that keeps a flag up, or would.
+    pub raised: bool,
+    /// No data in this channel at all.
+    pub absent: bool,
+}
+
+impl Line {
+    fn new(main: impl Into<String>, sub: Vec<String>) -> Self {
+        Line {
+            main: main.into(),
+            sub: sub.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; "),
+            ..Line::default()
+        }
+    }
+
+    fn absent(main: impl Into<String>) -> Self {
+        Line { absent: true, ..Line::new(main, vec!["counts for nothing".into()]) }
+    }
+
+    /// Both halves as one sentence, for a note.
+    pub fn sentence(&self) -> String {
+        if self.sub.is_empty() { format!("{}.", self.main) } else { format!("{}; {}.", self.main, self.sub) }
+    }
+}
+
+pub fn signal_line(record: &Record, kind: SignalKind, person: &Person, manner: &Manner) -> Line {
+    let mut line = match kind {
+        SignalKind::RomTrajectory => super::flags::score_line(record, manner),
+        SignalKind::RomEngagement => questionnaire(record, manner),
+        SignalKind::HomeworkEngagement => homework(record, person),
+        SignalKind::Attendance => attendance(record, manner),
+        SignalKind::AllianceMeasure => alliance(record, person, manner),
+    };
+    line.raised = !line.absent && raised(record, kind);
+    line
+}
+
+pub(super) fn raised(record: &Record, kind: SignalKind) -> bool {
+    record.current.is_some_and(|now| !now.warming_up && now.signal(kind).accumulated >= RAISED_NATS_MIN)
+}
+
+/// "two of the last three", "both of the last two", "all of the last four", "the last one".
+pub(super) fn of_last(k: usize, n: usize) -> String {
+    match (k, n) {
+        (_, 1) => "the last one".into(),
+        (2, 2) => "both of the last two".into(),
+        (k, n) if k == n => format!("all of the last {}", number(n)),
+        (k, n) => format!("{} of the last {}", number(k), number(n)),
+    }
+}
+
+/// "baseline: 2 observations": not enough to say what is usual.
+fn thin(n: usize) -> String {
+    match n {
+        0 => "no baseline yet".into(),
+        1 => "baseline: 1 observation".into(),
+        n => format!("baseline: {n} observations"),
+    }
+}
+
+fn every(record: &Record) -> &'static str {
+    match record.interval_days {
+        d if (6.0..=8.5).contains(&d) => "every week",
+        d if (12.0..=16.0).contains(&d) => "every two weeks",
+        _ => "every time",
+    }
+}
+
+fn questionnaire(record: &Record, manner: &Manner) -> Line {
+    let seen = |c: &Column| c.rom_outcome().cloned().map(|rom| (c.start, rom));
+    let recent: Vec<_> = record.recent().filter_map(seen).collect();
+    let before: Vec<_> = record.baseline().filter_map(seen).collect();
+    if record.columns.iter().all(|c| c.rom.is_empty()) {
+        return Line::absent("No questionnaire was asked for");
+    }
+    let n = recent.len();
+    let count = |outcome: RomOutcome| recent.iter().filter(|(_, r)| r.outcome == outcome).count();
+    let (missed, partial, fast) =
+        (count(RomOutcome::Missed), count(RomOutcome::Partial), count(RomOutcome::Perfunctory));
+    let weeks = number(record.window_weeks);
+    let main = match (n, missed, partial, fast) {
+        (0, ..) => format!("None asked for in the last {weeks} weeks"),
+        (_, 1.., ..) => format!("Missed {}", of_last(missed, n)),
+        (_, 0, 1.., _) => format!("Items left out in {}", of_last(partial, n)),
+        (_, 0, 0, 1..) => format!("Answered very fast in {}", of_last(fast, n)),
+        (1, ..) => "The last one filled in whole".into(),
+        (2, ..) => "Both of the last two filled in whole".into(),
+        _ => format!("All of the last {} filled in whole", number(n)),
+    };
+    let full = before.iter().filter(|(_, r)| r.outcome == RomOutcome::Complete).count();
+    let items = recent.iter().chain(&before).map(|(_, r)| r.expected).max().unwrap_or(0);
+    let usual = match (before.len(), full) {
+        (b, _) if b < USUAL_MIN => thin(b),
+        (b, f) if b == f && items > 1 => format!("usually all {items}, {}", every(record)),
+        (b, f) if b == f => format!("usually {}", every(record)),
+        (b, 0) => format!("none of {b} whole before"),
+        (b, f) => format!("{f} of {b} whole before"),
+    };
+    let detail = recent.iter().rev().find_map(|(start, rom)| {
+        let left_out = rom.expected.saturating_sub(rom.answered);
+        let on = date_short(*start, manner);
+        match rom.outcome {
+            RomOutcome::Partial if left_out > 0 => {
+                Some(format!("{} left out on {on}", counted(left_out.into(), "item", "items")))
+            }
+            RomOutcome::Partial => Some(format!("begun and not finished on {on}")),
+            RomOutcome::Perfunctory => Some("under two seconds an item".into()),
+            _ => None,
+        }
+    });
+    Line::new(main, vec![usual, detail.unwrap_or_default()])
+}
+
+fn homework(record: &Record, person: &Person) -> Line {
+    let all = |c: &Column| c.homework_outcome().cloned();
+    let recent: Vec<_> = record.recent().filter_map(all).collect();
+    let before: Vec<_> = record.baseline().filter_map(all).collect();
+    if record.columns.iter().all(|c| c.homework.is_empty()) {
+        return Line::absent("No homework in this record");
+    }
+    let n = recent.len();
+    let count = |o: HomeworkOutcome| recent.iter().filter(|h| h.outcome == o).count();
+    let (undone, partly, late) =
+        (count(HomeworkOutcome::NotDone), count(HomeworkOutcome::Partial), count(HomeworkOutcome::Late));
+    let main = if n == 0 {
+        format!("None set in the last {} weeks", number(record.window_weeks))
+    } else if undone + partly + late == 0 {
+        match n {
+            1 => "The last one done".into(),
+            2 => "Both of the last two done".into(),
+            _ => format!("All of the last {} done", number(n)),
+        }
+    } else {
+        let tail = [(partly, "done in part"), (late, "done late")];
+        let mut parts: Vec<String> = Vec::new();
+        if undone > 0 {
+            parts.push(format!("{} not done", of_last(undone, n)));
+        }
+        for (k, what) in tail.into_iter().filter(|(k, _)| *k > 0) {
+            parts.push(match parts.is_empty() {
+                true => format!("{} {what}", of_last(k, n)),
+                false => format!("{} {what}", number(k)),
+            });
+        }
+        capital(&parts.join(", "))
+    };
+    let done = before.iter().filter(|h| h.outcome == HomeworkOutcome::Done).count();
+    let usual = match before.len() {
+        b if b < USUAL_MIN => thin(b),
+        b if b == done => format!("usually done, all {b} before"),
+        b if done == 0 => format!("none of {b} done in full before"),
+        b => format!("usually {done} of {b} done"),
+    };
+    let justified = recent.iter().map(|h| h.justified).fold(0.0, f64::max);
+    let why = match (undone + partly, justified) {
+        (0, _) => String::new(),
+        (_, j) if j >= 0.5 => format!("{} improvement may explain it", person.hers()),
+        _ if record.scores().is_empty() => String::new(),
+        _ => "the score does not explain it".into(),
+    };
+    Line::new(main, vec![usual, content(record).unwrap_or_default(), why])
+}
+
+/// Quality, minutes or words against the client's own usual, where it changed.
+pub(super) fn content(record: &Record) -> Option<String> {
+    type Read = fn(&crate::domain::HomeworkSeen) -> Option<f64>;
+    let kinds: [(Read, fn(&str) -> String); 3] = [
+        (|h| h.quality, |v| format!("quality {v} of 4")),
+        (|h| h.minutes, |v| format!("{v} minutes")),
+        (|h| h.words.map(f64::from), |v| format!("{v} words")),
+    ];
+    kinds.into_iter().find_map(|(read, name)| {
+        let of = |c: &Column| c.homework_outcome().and_then(read);
+        let last = record.recent().filter_map(of).last()?;
+        let usual = median(record.baseline().filter_map(of).collect())?;
+        (last < 0.7 * usual).then(|| format!("{}, usually {}", name(&figure(last)), figure(usual)))
+    })
+}
+
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    (values.len() >= USUAL_MIN).then(|| values[values.len() / 2])
+}
+
+fn attendance(record: &Record, manner: &Manner) -> Line {
+    use AttendanceOutcome as O;
+    let recent: Vec<O> = record.recent().filter_map(Column::attended).collect();
+    let before: Vec<O> = record.baseline().filter_map(Column::attended).collect();
+    let now = record.current;
+    if now.is_some_and(|now| now.no_contact) {
+        return Line::new("No kept session and nothing booked", vec![last_kept(record, manner)]);
+    }
+    if record.columns.iter().all(|c| c.attendance.is_empty()) {
+        return Line::absent(if record.sessions() == 0 {
+            "No session yet"
+        } else {
+            "The record does not say who came"
+        });
+    }
+    let count = |f: fn(&O) -> bool| recent.iter().filter(|o| f(o)).count();
+    let missed = count(|o| matches!(o, O::NoShow));
+    let cancelled = count(|o| matches!(o, O::CancelledByClient));
+    let late = count(|o| matches!(o, O::Late { .. }));
+    let moved = count(|o| matches!(o, O::Rescheduled)) + record.recent().filter(|c| c.moved()).count();
+    let kept = count(|o| matches!(o, O::Attended | O::Late { .. }));
+    let service = count(|o| matches!(o, O::CancelledByService));
+    let unsaid = count(|o| matches!(o, O::CancelledUnattributed));
+    let mut parts: Vec<String> = [(missed, "did not come"), (cancelled, "cancelled"), (moved, "moved"), (late, "late")]
+        .into_iter()
+        .filter(|(k, _)| *k > 0)
+        .map(|(k, what)| format!("{what} {}", times(k)))
+        .collect();
+    if let Some(days) = now.and_then(|now| now.seen.spacing_days) {
+        parts.push(format!("asked for more space ({})", super::grammar::weeks(days)));
+    }
+    let main = match (parts.is_empty(), kept) {
+        (false, _) => capital(&parts.join(", ")),
+        (true, 0) => format!("No session in the last {} weeks", number(record.window_weeks)),
+        (true, 1) => "Came to the last one, on time".into(),
+        (true, 2) => "Came both times, on time".into(),
+        (true, k) => format!("Came all {} times, on time", number(k)),
+    };
+    let (held, of) = kept_of(&before);
+    let on_time = before.iter().filter(|o| matches!(o, O::Attended)).count();
+    let usual = match of {
+        n if n < USUAL_MIN => thin(n),
+        n if held == n && on_time * 10 >= n * 8 => format!("usually on time; {held} of {n} kept before"),
+        n => format!("{held} of {n} kept before"),
+    };
+    let mut sub = vec![usual];
+    if service > 0 {
+        sub.push(format!("{} cancelled by the service, counts for nothing", number(service)));
+    }
+    if unsaid > 0 {
+        sub.push(format!("{} cancelled, by whom is not recorded, counts for nothing", number(unsaid)));
+    }
+    if let Some(start) = record.slot_outcome_says_unhappy() {
+        sub.push(format!(
+            "for {} the reason recorded is \"unhappy with, or changed, provider\"",
+            date_short(start, manner)
+        ));
+    }
+    Line::new(main, sub)
+}
+
+fn last_kept(record: &Record, manner: &Manner) -> String {
+    record
+        .columns
+        .iter()
+        .rev()
+        .find(|c| matches!(c.attended(), Some(AttendanceOutcome::Attended | AttendanceOutcome::Late { .. })))
+        .map_or_else(String::new, |c| format!("last session kept on {}", date(c.start, record.as_of, manner)))
+}
+
+/// Sessions kept, of those that were the client's to keep.
+pub(super) fn kept_of(outcomes: &[AttendanceOutcome]) -> (usize, usize) {
+    use AttendanceOutcome as O;
+    let of =
+        outcomes.iter().filter(|o| !matches!(o, O::CancelledByService | O::CancelledUnattributed | O::Rescheduled));
+    let held = of.clone().filter(|o| matches!(o, O::Attended | O::Late { .. })).count();
+    (held, of.count())
+}
+
+fn alliance(record: &Record, person: &Person, manner: &Manner) -> Line {
+    let given: Vec<_> = record
+        .columns
+        .iter()
+        .flat_map(|c| c.alliance.iter().map(move |a| (c, *a)))
+        .filter_map(|(c, a)| a.score.map(|score| (c, a, score)))
+        .collect();
+    let Some((_, last, score)) = given.last() else {
+        return Line::absent(format!("No alliance questionnaire is used with {}", with(person)));
+    };
+    let name = &last.measure.name;
+    let same = |a: &crate::domain::Administration| a.measure.canonical == last.measure.canonical;
+    let before =
+        median(given.iter().filter(|(c, a, _)| c.start < record.baseline_end && same(a)).map(|g| g.2).collect());
+    let worse_by = |usual: f64| match last.measure.worse {
+        Worse::Up => score - usual,
+        Worse::Down => usual - score,
+    };
+    let main = match before {
+        Some(usual) if worse_by(usual) >= 1.0 => {
+            format!("{name} {}, lower than {} usual {}", figure(*score), person.hers(), figure(usual))
+        }
+        Some(usual) if worse_by(usual) <= -1.0 => {
+            format!("{name} {}, better than {} usual {}", figure(*score), person.hers(), figure(usual))
+        }
+        Some(_) => format!("{name} {}, as usual", figure(*score)),
+        None => format!("{name} {}", figure(*score)),
+    };
+    let main = match last.measure.worse {
+        Worse::Up => main.replace("lower than", "worse than"),
+        Worse::Down => main,
+    };
+    let earlier = given.iter().filter(|(c, ..)| c.start < record.baseline_end).count();
+    let usual = if earlier < USUAL_MIN { thin(earlier) } else { String::new() };
+    let clinical = last.measure.cutoff.filter(|cut| last.measure.worse == Worse::Down && score < cut);
+    Line::new(
+        main,
+        vec![
+            usual,
+            clinical.map_or_else(String::new, |cut| format!("below {}, worth asking about", figure(cut))),
+            format!("given on {}", date_short(last.at, manner)),
+        ],
+    )
+}
+
+/// "this client" where there is no pronoun.
+fn with(person: &Person) -> &'static str {
+    match person.her() {
+        "the client" => "this client",
+        her => her,
+    }
+}
+
+/// Which signals keep the engagement flag up, strongest first.
+pub(super) fn raising(record: &Record) -> Vec<SignalKind> {
+    let mut kinds: Vec<SignalKind> = SignalKind::ALL
+        .into_iter()
+        .filter(|kind| *kind != SignalKind::RomTrajectory && raised(record, *kind))
+        .collect();
+    let weight = |kind: &SignalKind| record.current.map_or(0.0, |now| now.signal(*kind).accumulated);
+    kinds.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
+    kinds
+}
+
+/// Engagement signals with any data as of this assessment.
+pub(super) fn covered(record: &Record) -> usize {
+    let has = |f: fn(&Column) -> bool| usize::from(record.columns.iter().any(f));
+    has(|c| !c.attendance.is_empty())
+        + has(|c| !c.homework.is_empty())
+        + has(|c| !c.rom.is_empty())
+        + has(|c| !c.alliance.is_empty())
+}
+
+pub(super) fn noun(kind: SignalKind) -> &'static str {
+    match kind {
+        SignalKind::RomTrajectory => "the score",
+        SignalKind::RomEngagement => "the questionnaire",
+        SignalKind::HomeworkEngagement => "homework",
+        SignalKind::Attendance => "attendance",
+        SignalKind::AllianceMeasure => "the alliance questionnaire",
+    }
+}
+
+pub(super) fn pattern_line(record: &Record, person: &Person, manner: &Manner) -> Line {
+    let Some(now) = record.current else {
+        return Line::absent("Nothing to go on yet");
+    };
+    if let Some(ended) = record.ended() {
+        return Line::new(
+            format!("Assessment ended on {}", date(ended, record.as_of, manner)),
+            vec!["a planned ending is no dropout".into()],
+        );
+    }
+    let raising = raising(record);
+    let agree = match raising.as_slice() {
+        [] => String::new(),
+        [one] => format!("{} alone", noun(*one)),
+        [first, ..] => format!("{} signals agree; {} counts most", number(raising.len()), noun(*first)),
+    };
+    let hint = match now.pattern {
+        Pattern::None => String::new(),
+        Pattern::Withdrawal => "more like withdrawal than dissatisfaction (a hint)".into(),
+        Pattern::Confrontation => "more like dissatisfaction than withdrawal (a hint)".into(),
+    };
+    let mut line = if let Some(episode) = record.active(FlagKind::EngagementDrop) {
+        let since = date(episode.opened, record.as_of, manner);
+        Line::new(format!("Flagged since {since}"), vec![agree, hint])
+    } else if now.warming_up {
+        Line::new("Too early to say", vec![thin(now.baseline_steps as usize), "no flag before three sessions".into()])
+    } else {
+        match now.band {
+            Band::Flag => Line::new("Worth watching", vec![agree, "one signal alone raises no flag".into(), hint]),
+            Band::Watch => Line::new("Worth watching", vec![agree, "not enough for a flag".into(), hint]),
+            Band::NothingUnusual => Line::new(
+                "Nothing unusual",
+                vec![format!(
+                    "against {} own record of {}",
+                    person.hers(),
+                    counted(now.baseline_steps as usize, "session", "sessions")
+                )],
+            ),
+        }
+    };
+    line.raised = record.active(FlagKind::EngagementDrop).is_some();
+    line
+}

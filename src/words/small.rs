@@ -1,0 +1,165 @@
+//! The small print, the headings with dates in them, and the cells of the table of values.
+
+use super::grammar::{capital, counted, date, date_and_time, day_name, figure, number, same_day, time};
+use super::record::Record;
+use super::{Manner, Person, ui};
+use crate::domain::{Assessment, Band, Episode, FlagKind, HomeworkSeen, RomSeen, SignalKind};
+use jiff::{SignedDuration, Timestamp};
+
+/// "session 13 of 16, today 14:00".
+pub fn session_and_time(
+    session: Option<u32>,
+    planned: Option<u32>,
+    next: Option<Timestamp>,
+    as_of: Timestamp,
+    manner: &Manner,
+) -> String {
+    let Some(session) = session else {
+        return "treatment has ended".into();
+    };
+    let of = planned.map_or_else(String::new, |planned| format!(" of {planned}"));
+    let when = match next {
+        Some(at) if same_day(at, as_of, manner) => format!("today {}", time(at, manner)),
+        Some(at) => format!("{} {}, {}", day_name(at, manner), date(at, as_of, manner), time(at, manner)),
+        None => ui::NOTHING_BOOKED.into(),
+    };
+    format!("session {session}{of}, {when}")
+}
+
+pub fn with_therapist(therapist: &str) -> String {
+    format!("with {therapist}")
+}
+
+pub fn looking_back(as_of: Timestamp, now: Timestamp, manner: &Manner) -> String {
+    format!("Looking back: what could be known on {}.", date_and_time(as_of, now, manner))
+}
+
+/// Everything under the page in one line.
+pub fn small_print(record: &Record, person: &Person, manner: &Manner, model: &str) -> String {
+    let mut parts = vec![format!("As of {}", date_and_time(record.as_of, record.as_of, manner))];
+    let steps = record.current.map_or(0, |now| now.baseline_steps as usize);
+    parts.push(match steps {
+        n if n < 3 => format!("baseline: {n} {}", if n == 1 { "observation" } else { "observations" }),
+        n => format!("baseline from {n} sessions"),
+    });
+    parts.extend(not_covered(record, person));
+    parts.push(format!("model {model}"));
+    parts.join(" · ")
+}
+
+/// Channels this record says nothing about.
+fn not_covered(record: &Record, person: &Person) -> Vec<String> {
+    let with = match person.her() {
+        "the client" => "this client",
+        her => her,
+    };
+    let none = |f: fn(&super::Column) -> bool| !record.columns.iter().any(f);
+    let mut said = Vec::new();
+    if none(|c| !c.alliance.is_empty()) {
+        said.push(format!("no alliance questionnaire is used with {with}"));
+    }
+    if none(|c| !c.homework.is_empty()) {
+        said.push("no homework is recorded".into());
+    }
+    if none(|c| !c.rom.is_empty()) {
+        said.push("no outcome questionnaire is asked for".into());
+    }
+    said
+}
+
+/// Where a Flag was first shown later than the data could have shown it.
+pub fn first_shown(episode: &Episode, first: Option<Timestamp>, now: Timestamp, manner: &Manner) -> Option<String> {
+    let first = first?;
+    // Findings follow within seconds; a quarter of an hour is no late arrival.
+    let late = first > episode.opened.checked_add(SignedDuration::from_mins(15)).ok()?;
+    late.then(|| {
+        format!(
+            "{}: could have been known on {}; data for this arrived, and it was first shown, on {}.",
+            ui::flag_kind(episode.kind),
+            date(episode.opened, now, manner),
+            date_and_time(first, now, manner)
+        )
+    })
+}
+
+pub fn threshold(open: f64) -> String {
+    format!("the flag opens at {:.0} %, with two signals or more", open * 100.0)
+}
+
+pub fn amount(value: f64) -> String {
+    figure(value)
+}
+
+pub fn rom_cell(seen: &RomSeen) -> String {
+    let name = seen.measure.as_ref().map(|m| m.name.as_str());
+    let what = ui::rom(seen.outcome, seen.answered, seen.expected);
+    name.map_or(what.clone(), |name| format!("{name} {what}"))
+}
+
+pub fn homework_cell(seen: &HomeworkSeen) -> String {
+    let mut parts = vec![ui::homework(seen.outcome).to_owned()];
+    parts.extend(seen.completion.map(|share| format!("{:.0} %", share * 100.0)));
+    parts.extend(seen.quality.map(|q| format!("quality {} of 4", figure(q))));
+    parts.extend(seen.minutes.map(|m| format!("{} min", figure(m))));
+    parts.extend(seen.words.map(|w| format!("{w} words")));
+    let what = parts.join(", ");
+    match seen.title.as_deref().map(str::trim).filter(|title| !title.is_empty()) {
+        Some(title) => format!("{title}: {what}"),
+        None => what,
+    }
+}
+
+pub fn pattern_cell(now: &Assessment) -> String {
+    let early = if now.warming_up { ui::TOO_EARLY } else { ui::band(now.band) };
+    if now.flags.contains(&FlagKind::EngagementDrop) { format!("{early}; flag") } else { early.to_owned() }
+}
+
+/// "Monday 9 March".
+pub fn caseload_day(now: Timestamp, manner: &Manner) -> String {
+    format!("{} {}, {}", day_name(now, manner), date(now, now, manner), time(now, manner))
+}
+
+/// Clients today, engagement flags, response flags, safety items.
+pub fn caseload_count(counts: &[usize; 4]) -> String {
+    let [today, engagement, response, safety] = *counts;
+    let mut parts = vec![format!("{} today", counted(today, "client", "clients"))];
+    if safety > 0 {
+        parts.push(counted(safety, "safety item", "safety items"));
+    }
+    parts.push(format!("engagement dropping: {}", number(engagement)));
+    parts.push(format!("not on track: {}", number(response)));
+    capital(&parts.join(" · "))
+}
+
+/// What is new since this hour yesterday, in two words.
+pub fn changed_since_yesterday(
+    record: &Record,
+    band_yesterday: Option<Band>,
+    now: Timestamp,
+    _manner: &Manner,
+) -> Option<String> {
+    let yesterday = now.checked_sub(SignedDuration::from_hours(24)).ok()?;
+    let new = |at: Timestamp| at > yesterday && at <= now;
+    let opened =
+        record.course.episodes.iter().find(|e| new(e.opened) && e.closed.is_none_or(|(closed, _)| closed > now));
+    if let Some(episode) = opened {
+        return Some(match episode.kind {
+            FlagKind::SafetyItem => "New safety item".into(),
+            FlagKind::EngagementDrop | FlagKind::NotOnTrack => "New flag".into(),
+        });
+    }
+    if record.course.episodes.iter().any(|e| e.closed.is_some_and(|(closed, _)| new(closed))) {
+        return Some("Flag closed".into());
+    }
+    let band = record.current?.band;
+    match band_yesterday {
+        Some(before) if band > before => Some("More".into()),
+        Some(before) if band < before => Some("Less".into()),
+        _ => None,
+    }
+}
+
+/// Name of a signal where no measure is known.
+pub fn signal_name(kind: SignalKind) -> String {
+    ui::row_name(kind, None)
+}

@@ -1,0 +1,160 @@
+//! HTTP under `/fhir` as a [`Request`] of the table, and its answer back.
+
+use super::access::Access;
+use super::rest::{self, Prefer, Request, Return};
+use super::{BODY_BYTES_MAX, BODY_SECONDS_MAX, State, respond};
+use crate::error::{Error, Result};
+use crate::fhir::bundle::{Target, Verb, pairs};
+use crate::fhir::check;
+use crate::fhir::outcome::IssueType;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::Method;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use jiff::Timestamp;
+use std::time::{Duration, SystemTime};
+
+/// Everything under the FHIR base.
+pub async fn fhir(state: web::Data<State>, http: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let started = std::time::Instant::now();
+    let pretty = http.query_string().contains("_pretty=true");
+    let answer = carry(&state, &http, payload).await;
+    let response = match answer {
+        Ok(response) => respond::success(response, pretty),
+        Err(error) => respond::failure(&error),
+    };
+    state.metrics.request(http.method().as_str(), response.status().as_u16(), started.elapsed());
+    response
+}
+
+pub async fn nowhere() -> HttpResponse {
+    respond::failure(&Error::new(IssueType::NotFound, "There is nothing at this path."))
+}
+
+async fn carry(state: &State, http: &HttpRequest, payload: web::Payload) -> Result<rest::Response> {
+    let headers = http.headers();
+    let path = http.match_info().get("path").unwrap_or_default();
+    if path == ".well-known/smart-configuration" {
+        return Err(Error::new(IssueType::NotFound, "This server does not offer SMART authorization yet."));
+    }
+    let open = path == "metadata" && http.method() == Method::GET;
+    let auth = if open { crate::config::Auth::None } else { state.config.auth };
+    let access = Access::of(auth, text(headers, header::AUTHORIZATION))?;
+    acceptable(http)?;
+    let mut target = Target::read(path, "");
+    target.query = pairs(http.query_string());
+    let verb = verb(http.method())?;
+    let body = match verb {
+        Verb::Post | Verb::Put if target.path.last().is_some_and(|last| last == "_search") => {
+            let form = body(http, payload).await?;
+            target.query.extend(pairs(&String::from_utf8_lossy(&form)));
+            None
+        }
+        Verb::Post | Verb::Put => {
+            let bytes = body(http, payload).await?;
+            if bytes.is_empty() && target.path.last().is_some_and(|last| last.starts_with('$')) {
+                None
+            } else {
+                content_type(headers)?;
+                Some(check::parse(&bytes, check::Limits::default()).map_err(Error::from)?)
+            }
+        }
+        _ => None,
+    };
+    let request = Request {
+        verb,
+        target,
+        prefer: prefer(headers),
+        if_match: text(headers, header::IF_MATCH).map(str::to_owned),
+        if_none_match: text(headers, header::IF_NONE_MATCH).map(str::to_owned),
+        if_none_exist: headers.get("if-none-exist").and_then(|value| value.to_str().ok()).map(str::to_owned),
+        if_modified_since: text(headers, header::IF_MODIFIED_SINCE)
+            .and_then(|text| text.parse::<header::HttpDate>().ok())
+            .and_then(|date| Timestamp::try_from(SystemTime::from(date)).ok()),
+        body,
+        prefix: String::new(),
+        full_url: None,
+    };
+    rest::answer(state, &access, request).await
+}
+
+fn verb(method: &Method) -> Result<Verb> {
+    match *method {
+        Method::GET => Ok(Verb::Get),
+        Method::HEAD => Ok(Verb::Head),
+        Method::POST => Ok(Verb::Post),
+        Method::PUT => Ok(Verb::Put),
+        Method::PATCH => Ok(Verb::Patch),
+        Method::DELETE => Ok(Verb::Delete),
+        _ => Err(Error::new(IssueType::NotSupported, "This method is not supported.").with_status(405)),
+    }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The whole body, decompressed, within its limits of size and time.
+async fn body(http: &HttpRequest, payload: web::Payload) -> Result<web::Bytes> {
+    if let Some(encoding) = text(http.headers(), header::CONTENT_ENCODING)
+        && !["gzip", "x-gzip", "deflate", "identity", ""].contains(&encoding.trim().to_ascii_lowercase().as_str())
+    {
+        let text = "Bodies may be sent plain or with Content-Encoding gzip.";
+        return Err(Error::new(IssueType::NotSupported, text).with_status(415));
+    }
+    let mut payload = payload.into_inner();
+    let read = web::Bytes::from_request(http, &mut payload);
+    match tokio::time::timeout(Duration::from_secs(BODY_SECONDS_MAX), read).await {
+        Err(_) => Err(Error::new(IssueType::Timeout, "The body took too long to arrive.").with_status(408)),
+        Ok(Err(error)) if error.as_response_error().status_code() == 413 => {
+            let text = format!("The body is larger than {} MB.", BODY_BYTES_MAX / (1024 * 1024));
+            Err(Error::new(IssueType::TooLong, text))
+        }
+        Ok(Err(_)) => Err(Error::new(IssueType::Structure, "The body did not arrive whole, or is not the gzip it claims to be.")),
+        Ok(Ok(bytes)) => Ok(bytes),
+    }
+}
+
+/// JSON in all the names it goes by; nothing said counts as JSON.
+fn content_type(headers: &HeaderMap) -> Result<()> {
+    let sent = text(headers, header::CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
+    let essence = sent.split(';').next().unwrap_or_default().trim();
+    match essence {
+        "" | "application/fhir+json" | "application/json" | "application/json+fhir" | "text/json" => Ok(()),
+        _ => {
+            let text = "The body has to be JSON: Content-Type application/fhir+json.";
+            Err(Error::new(IssueType::NotSupported, text).with_status(415))
+        }
+    }
+}
+
+/// `_format` and `Accept`: JSON is what there is.
+fn acceptable(http: &HttpRequest) -> Result<()> {
+    let refused = || Error::new(IssueType::NotSupported, "Answers are JSON (application/fhir+json).").with_status(406);
+    let asked = pairs(http.query_string()).into_iter().find(|(key, _)| key == "_format").map(|(_, value)| value);
+    if let Some(format) = asked {
+        return if format.to_ascii_lowercase().contains("json") { Ok(()) } else { Err(refused()) };
+    }
+    let accept = text(http.headers(), header::ACCEPT).unwrap_or("*/*").to_ascii_lowercase();
+    let takes = accept.is_empty()
+        || accept.split(',').any(|part| {
+            let kind = part.split(';').next().unwrap_or_default().trim();
+            kind.contains("json") || kind == "*/*" || kind == "application/*" || kind == "text/html"
+        });
+    if takes { Ok(()) } else { Err(refused()) }
+}
+
+fn prefer(headers: &HeaderMap) -> Prefer {
+    let mut prefer = Prefer::default();
+    for value in headers.get_all("prefer").filter_map(|value| value.to_str().ok()) {
+        for part in value.split([',', ';']) {
+            match part.trim().to_ascii_lowercase().as_str() {
+                "return=minimal" => prefer.answer = Some(Return::Minimal),
+                "return=representation" => prefer.answer = Some(Return::Representation),
+                "return=operationoutcome" => prefer.answer = Some(Return::OperationOutcome),
+                "handling=strict" => prefer.strict = true,
+                _ => {}
+            }
+        }
+    }
+    prefer
+}

@@ -1,0 +1,46 @@
+//! The doors: the FHIR API, the page, health and metrics. actix lives here, in `view`'s serving and in `app`.
+
+pub mod access;
+mod app_pages;
+mod health;
+mod http;
+pub mod metrics;
+pub mod respond;
+pub mod rest;
+
+use crate::config::Config;
+use crate::pipeline::Pipeline;
+use actix_web::web;
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// Largest request body, after decompression.
+pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Longest time a client may take to send a body.
+pub const BODY_SECONDS_MAX: u64 = 60;
+
+/// What every handler gets.
+pub struct State {
+    pub config: Config,
+    pub pipeline: Arc<Pipeline>,
+    pub metrics: metrics::Metrics,
+    /// When this process started: the CapabilityStatement's date.
+    pub started: Timestamp,
+    /// Of this process: what tokens in forms are made with.
+    pub secret: String,
+}
+
+/// Every path of the server.
+pub fn configure(service: &mut web::ServiceConfig) {
+    service
+        .route("/healthz", web::get().to(health::healthz))
+        .route("/readyz", web::get().to(health::readyz))
+        .route("/metrics", web::get().to(health::metrics))
+        .service(web::scope("/app").configure(app_pages::configure))
+        .service(
+            web::scope("/fhir")
+                .route("", web::route().to(http::fhir))
+                .route("/{path:.*}", web::route().to(http::fhir)),
+        )
+        .default_service(web::route().to(http::nowhere));
+}

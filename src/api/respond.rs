@@ -1,0 +1,72 @@
+//! From answers and errors to HTTP, and the one line that a failure leaves in the log.
+
+use super::rest::Response;
+use crate::error::Error;
+use crate::fhir::outcome::operation_outcome;
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HttpDate};
+use jiff::Timestamp;
+use std::time::SystemTime;
+
+pub const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
+
+/// Logs a failure once. Refusals are the asker's business and leave no line.
+pub fn log(error: &Error) {
+    if error.status >= 500 {
+        let source = error.source.as_ref().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(status = error.status, %source, "request failed");
+    }
+}
+
+#[must_use]
+pub fn failure(error: &Error) -> HttpResponse {
+    log(error);
+    let mut builder = HttpResponse::build(StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    if error.status == 401 {
+        builder.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+    }
+    if let Some(seconds) = error.retry_after_seconds {
+        builder.insert_header((header::RETRY_AFTER, seconds.to_string()));
+    }
+    common(&mut builder);
+    builder.content_type(FHIR_JSON).body(operation_outcome(&error.issues).to_string())
+}
+
+#[must_use]
+pub fn success(response: Response, pretty: bool) -> HttpResponse {
+    let mut builder = HttpResponse::build(StatusCode::from_u16(response.status).unwrap_or(StatusCode::OK));
+    if let Some(version) = response.version {
+        builder.insert_header((header::ETAG, format!("W/\"{version}\"")));
+    }
+    if let Some(updated) = response.updated {
+        builder.insert_header((header::LAST_MODIFIED, HttpDate::from(system_time(updated))));
+    }
+    if let Some(location) = response.location {
+        builder.insert_header((header::LOCATION, location));
+    }
+    common(&mut builder);
+    match response.body {
+        None => builder.finish(),
+        Some(body) => {
+            let body = if pretty { indented(&body).unwrap_or_else(|| body.to_string()) } else { body.to_string() };
+            builder.content_type(FHIR_JSON).body(body)
+        }
+    }
+}
+
+/// Health data is never kept by anything between us and the asker.
+fn common(builder: &mut actix_web::HttpResponseBuilder) {
+    builder.insert_header((header::CACHE_CONTROL, "no-store"));
+    builder.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+}
+
+fn indented(json: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(json).ok()?;
+    serde_json::to_string_pretty(&value).ok()
+}
+
+fn system_time(at: Timestamp) -> SystemTime {
+    let millis = u64::try_from(at.as_millisecond()).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(millis)
+}

@@ -1,0 +1,174 @@
+//! `POST /fhir`: transaction and batch.
+
+use super::write::{respond, write_of};
+use super::{Prefer, Request, Response, Return};
+use crate::api::State;
+use crate::api::access::Access;
+use crate::error::{Error, Result};
+use crate::fhir::bundle::{self, BundleType, Entry, Target, Verb};
+use crate::fhir::kinds::kind;
+use crate::fhir::outcome::{Issue, IssueType, operation_outcome};
+use serde_json::{Value, json};
+
+pub async fn post(state: &State, access: &Access, request: Request) -> Result<Response> {
+    let prefer = request.prefer;
+    let body = request.body.unwrap_or_default();
+    if body.get("resourceType").and_then(Value::as_str) != Some("Bundle") {
+        let text = "The base takes a Bundle of type transaction or batch; other resources go to their type's URL.";
+        return Err(Error::new(IssueType::Structure, text).at("resourceType"));
+    }
+    let (sort, entries) = bundle::read(body)?;
+    match sort {
+        BundleType::Transaction => transaction(state, access, prefer, entries).await,
+        BundleType::Batch => batch(state, access, prefer, entries).await,
+    }
+}
+
+/// All or nothing. Every fault of every entry is told at once, and nothing of a refused transaction is stored.
+async fn transaction(state: &State, access: &Access, prefer: Prefer, entries: Vec<Entry>) -> Result<Response> {
+    let base = state.config.fhir_base();
+    let count = entries.len();
+    let mut issues = Vec::new();
+    let mut statuses = Vec::new();
+    let mut writes = Vec::new();
+    let mut reads = Vec::new();
+    for entry in entries {
+        let (index, expression) = (entry.index, entry.expression("request.url"));
+        let request = request_of(entry, &base, prefer);
+        if matches!(request.verb, Verb::Get | Verb::Head) {
+            reads.push((index, request));
+            continue;
+        }
+        let verb = request.verb;
+        match entry_write(state, access, request).await {
+            Ok(write) => writes.push((verb, index, write)),
+            Err(error) => {
+                statuses.push(error.status);
+                issues.extend(error.issues.into_iter().map(|issue| placed(issue, &expression)));
+            }
+        }
+    }
+    if !issues.is_empty() {
+        let mut error = Error::from(issues);
+        error.status = statuses.into_iter().min().unwrap_or(error.status);
+        return Err(error);
+    }
+    // R4: DELETE, then POST, then PUT; reads see what was written.
+    writes.sort_by_key(|(verb, index, _)| (*verb, *index));
+    let (places, writes): (Vec<usize>, Vec<_>) = writes.into_iter().map(|(_, index, write)| (index, write)).unzip();
+    let done = state.pipeline.write(writes).await?;
+    let mut answers: Vec<Option<String>> = vec![None; count];
+    for (index, done) in places.into_iter().zip(done) {
+        answers[index] = Some(answer_entry(&base, &respond(&base, prefer_in_bundle(prefer), done)));
+    }
+    for (index, request) in reads {
+        let expression = format!("Bundle.entry[{index}].request.url");
+        let response = super::answer(state, access, request).await.map_err(|mut error| {
+            error.issues = error.issues.into_iter().map(|issue| placed(issue, &expression)).collect();
+            error
+        })?;
+        answers[index] = Some(answer_entry(&base, &response));
+    }
+    Ok(Response::text(whole("transaction-response", answers)))
+}
+
+/// Each entry for itself.
+async fn batch(state: &State, access: &Access, prefer: Prefer, entries: Vec<Entry>) -> Result<Response> {
+    let base = state.config.fhir_base();
+    let mut answers = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let expression = entry.expression("request.url");
+        let request = request_of(entry, &base, prefer_in_bundle(prefer));
+        let answer = match Box::pin(super::answer(state, access, request)).await {
+            Ok(response) => answer_entry(&base, &response),
+            Err(mut error) => {
+                crate::api::respond::log(&error);
+                error.issues = error.issues.into_iter().map(|issue| placed(issue, &expression)).collect();
+                let outcome = operation_outcome(&error.issues);
+                json!({"response": {"status": status_line(error.status), "outcome": outcome}}).to_string()
+            }
+        };
+        answers.push(Some(answer));
+    }
+    Ok(Response::text(whole("batch-response", answers)))
+}
+
+async fn entry_write(state: &State, access: &Access, request: Request) -> Result<crate::pipeline::ingest::Write> {
+    let path = &request.target.path;
+    let known = path.first().is_some_and(|name| kind(name).is_some());
+    let (verb, depth) = (request.verb, path.len());
+    if !known {
+        let text = "This server does not keep resources of this type; the whole transaction was refused.";
+        return Err(Error::new(IssueType::NotSupported, text).with_status(422));
+    }
+    let sensible = match verb {
+        Verb::Post => depth == 1,
+        Verb::Put | Verb::Delete => depth == 2 || (depth == 1 && !request.target.query.is_empty()),
+        _ => false,
+    };
+    if !sensible || path.get(1).is_some_and(|id| !super::is_id(id)) {
+        let text = "This request cannot be part of a transaction here.";
+        return Err(Error::new(IssueType::NotSupported, text));
+    }
+    write_of(state, access, request).await
+}
+
+fn request_of(entry: Entry, base: &str, prefer: Prefer) -> Request {
+    let prefix = entry.expression("");
+    Request {
+        verb: entry.verb,
+        target: Target::read(&entry.url, base),
+        prefer,
+        if_match: entry.if_match,
+        if_none_match: entry.if_none_match,
+        if_none_exist: entry.if_none_exist,
+        if_modified_since: None,
+        body: entry.resource,
+        prefix,
+        full_url: entry.full_url,
+    }
+}
+
+/// In a response Bundle the resources stand only where they were asked for.
+fn prefer_in_bundle(prefer: Prefer) -> Prefer {
+    Prefer { answer: prefer.answer.or(Some(Return::Minimal)), ..prefer }
+}
+
+fn placed(mut issue: Issue, expression: &str) -> Issue {
+    match &issue.expression {
+        Some(place) if place.starts_with("Bundle.") => {}
+        Some(_) | None => issue.expression = Some(expression.to_owned()),
+    }
+    issue
+}
+
+fn answer_entry(base: &str, response: &Response) -> String {
+    let mut out = json!({"status": status_line(response.status)});
+    if let Some(version) = response.version {
+        out["etag"] = json!(format!("W/\"{version}\""));
+    }
+    if let Some(location) = &response.location {
+        // Relative to the base, as R4's examples do.
+        out["location"] = json!(location.strip_prefix(base).map_or(location.as_str(), |rest| rest.trim_start_matches('/')));
+    }
+    if let Some(updated) = response.updated {
+        out["lastModified"] = json!(format!("{updated:.3}"));
+    }
+    match &response.body {
+        Some(body) => format!("{{\"resource\":{body},\"response\":{out}}}"),
+        None => format!("{{\"response\":{out}}}"),
+    }
+}
+
+fn status_line(status: u16) -> String {
+    let reason = actix_web::http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
+    format!("{status} {}", reason.unwrap_or_default()).trim_end().to_owned()
+}
+
+fn whole(kind: &str, answers: Vec<Option<String>>) -> String {
+    let entries: Vec<String> = answers.into_iter().flatten().collect();
+    if entries.is_empty() {
+        return format!("{{\"resourceType\":\"Bundle\",\"type\":\"{kind}\"}}");
+    }
+    format!("{{\"resourceType\":\"Bundle\",\"type\":\"{kind}\",\"entry\":[{}]}}", entries.join(","))
+}

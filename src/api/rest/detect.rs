@@ -1,0 +1,55 @@
+//! `Patient/{id}/$detect-rupture`: the assessment as of an instant, stored nowhere.
+
+use super::{Request, Response};
+use crate::api::State;
+use crate::api::access::Access;
+use crate::error::{Error, Result};
+use crate::fhir::outcome::IssueType;
+use crate::fhir::{time, write};
+use crate::pipeline::assess::Spoken;
+use crate::store::Key;
+use crate::words::{Manner, Person};
+use serde_json::Value;
+
+pub async fn detect_rupture(state: &State, access: &Access, request: Request) -> Result<Response> {
+    for kind in ["Patient", "Observation", "Flag"] {
+        access.read(kind)?;
+    }
+    let client = request.target.path[1].as_str();
+    let pipeline = &state.pipeline;
+    let as_of = match as_of(&request)? {
+        None => pipeline.clock.now(),
+        Some(text) => time::instant(&text.replace(' ', "+"), &pipeline.zone).ok_or_else(|| {
+            Error::new(IssueType::Value, "asOf has to be an instant, such as 2026-03-02T10:00:00Z.").at("asOf")
+        })?,
+    };
+    let assessed = pipeline.look(client, as_of).await?;
+    let key = Key { kind: "Patient", id: client.into() };
+    let known = pipeline.store.read(&key).await?.is_some_and(|version| !version.deleted);
+    if !known && assessed.timeline == crate::domain::Timeline::default() {
+        return Err(Error::not_found("Patient", client));
+    }
+    let person = Person { given: None, ..pipeline.person(client).await? };
+    let sentences = Spoken { person, manner: Manner { time_zone: pipeline.zone.clone(), ..Manner::default() } };
+    let context = pipeline.write_context(as_of, None, &sentences);
+    let bundle = write::detect_rupture_bundle(client, &assessed.course, &pipeline.base, &context);
+    Ok(Response::json(&bundle))
+}
+
+/// From the query, or from the Parameters of a POST.
+fn as_of(request: &Request) -> Result<Option<String>> {
+    if let Some((_, text)) = request.target.query.iter().find(|(key, _)| key == "asOf") {
+        return Ok(Some(text.clone()));
+    }
+    let Some(body) = &request.body else { return Ok(None) };
+    if body.get("resourceType").and_then(Value::as_str) != Some("Parameters") {
+        return Err(Error::new(IssueType::Structure, "The operation takes Parameters.").at("resourceType"));
+    }
+    let parameters = body.get("parameter").and_then(Value::as_array).into_iter().flatten();
+    let asked = parameters.filter(|one| one.get("name").and_then(Value::as_str) == Some("asOf")).last();
+    Ok(asked.and_then(|one| {
+        ["valueInstant", "valueDateTime", "valueDate", "valueString"]
+            .iter()
+            .find_map(|key| one.get(*key).and_then(Value::as_str).map(str::to_owned))
+    }))
+}

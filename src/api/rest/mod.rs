@@ -1,0 +1,220 @@
+//! The RESTful interactions, on top of the pipeline and the store. The same table serves an HTTP request and a
+//! Bundle entry.
+
+mod bundle;
+mod detect;
+mod history;
+mod read;
+mod search;
+mod write;
+
+use crate::api::State;
+use crate::api::access::Access;
+use crate::error::{Error, Result};
+use crate::fhir::bundle::{Target, Verb};
+use crate::fhir::kinds::{KindRow, Writer, kind};
+use crate::fhir::outcome::IssueType;
+use jiff::Timestamp;
+use serde_json::Value;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// What the `Prefer` header asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prefer {
+    /// `None`: not said; a request of its own then gets the resource, a Bundle entry only its response.
+    pub answer: Option<Return>,
+    /// `handling=strict`: an unknown search parameter is refused.
+    pub strict: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    Minimal,
+    Representation,
+    OperationOutcome,
+}
+
+/// A request under the FHIR base, whatever it came in.
+#[derive(Debug)]
+pub struct Request {
+    pub verb: Verb,
+    pub target: Target,
+    pub prefer: Prefer,
+    pub if_match: Option<String>,
+    pub if_none_match: Option<String>,
+    pub if_none_exist: Option<String>,
+    pub if_modified_since: Option<Timestamp>,
+    pub body: Option<Value>,
+    /// FHIRPath before faults of the body: `Bundle.entry[3].`; empty for a request of its own.
+    pub prefix: String,
+    pub full_url: Option<String>,
+}
+
+/// The answer to one.
+#[derive(Clone, Debug, Default)]
+pub struct Response {
+    pub status: u16,
+    /// A whole resource, as JSON.
+    pub body: Option<Arc<str>>,
+    pub version: Option<u64>,
+    pub updated: Option<Timestamp>,
+    pub location: Option<String>,
+}
+
+impl Response {
+    fn json(body: &Value) -> Self {
+        Self { status: 200, body: Some(body.to_string().into()), ..Self::default() }
+    }
+
+    fn text(body: String) -> Self {
+        Self { status: 200, body: Some(body.into()), ..Self::default() }
+    }
+}
+
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 'a>>;
+type Handler = for<'a> fn(&'a State, &'a Access, Request) -> Answer<'a>;
+
+/// A part of the path: a literal, a type that is kept, an id, a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Lit(&'static str),
+    Type,
+    Id,
+    Version,
+}
+
+struct Route {
+    verb: Verb,
+    path: &'static [Part],
+    handler: Handler,
+}
+
+macro_rules! routes {
+    ($($verb:ident [$($part:expr),*] => $handler:path;)*) => {
+        /// Every interaction, one line each.
+        static ROUTES: &[Route] = &[$(Route {
+            verb: Verb::$verb,
+            path: &[$($part),*],
+            handler: |state, access, request| Box::pin($handler(state, access, request)),
+        }),*];
+    };
+}
+
+use Part::{Id, Lit, Type};
+routes! {
+    Post   []                                         => bundle::post;
+    Get    [Lit("metadata")]                          => read::metadata;
+    Get    [Lit("_history")]                          => history::system;
+    Get    [Lit("Patient"), Id, Lit("$detect-rupture")] => detect::detect_rupture;
+    Post   [Lit("Patient"), Id, Lit("$detect-rupture")] => detect::detect_rupture;
+    Get    [Type]                                     => search::search;
+    Post   [Type, Lit("_search")]                     => search::search;
+    Get    [Type, Lit("_history")]                    => history::of_type;
+    Get    [Type, Id]                                 => read::read;
+    Get    [Type, Id, Lit("_history")]                => history::instance;
+    Get    [Type, Id, Lit("_history"), Part::Version] => read::vread;
+    Post   [Type]                                     => write::create;
+    Put    [Type]                                     => write::update;
+    Put    [Type, Id]                                 => write::update;
+    Delete [Type]                                     => write::delete;
+    Delete [Type, Id]                                 => write::delete;
+}
+
+/// Finds the line of the table and carries it out.
+///
+/// # Errors
+/// Those of the interaction; 404 for a type or path that is not here, 405 for a method that the path does not take.
+pub async fn answer(state: &State, access: &Access, mut request: Request) -> Result<Response> {
+    if request.verb == Verb::Head {
+        request.verb = Verb::Get;
+    }
+    let path = request.target.path.clone();
+    if let Some(route) = ROUTES.iter().find(|route| route.verb == request.verb && fits(route.path, &path)) {
+        return (route.handler)(state, access, request).await;
+    }
+    Err(no_route(&path))
+}
+
+fn fits(pattern: &[Part], path: &[String]) -> bool {
+    pattern.len() == path.len()
+        && pattern.iter().zip(path).all(|(part, text)| match part {
+            Lit(name) => text == name,
+            Type => kind(text).is_some() || crate::fhir::artefacts::has(text),
+            Id => is_id(text),
+            Part::Version => text.parse::<u64>().is_ok(),
+        })
+}
+
+fn no_route(path: &[String]) -> Error {
+    if ROUTES.iter().any(|route| fits(route.path, path)) {
+        return Error::new(IssueType::NotSupported, "This interaction is not supported here.").with_status(405);
+    }
+    match path.first() {
+        Some(name) if kind(name).is_none() => {
+            Error::new(IssueType::NotSupported, "This server does not keep resources of this type; see metadata.")
+                .with_status(404)
+        }
+        Some(_) if path.get(1).is_some_and(|id| !is_id(id)) => {
+            Error::new(IssueType::Value, "An id is 1 to 64 letters, digits, '-' or '.'.").with_status(400)
+        }
+        _ => Error::new(IssueType::NotFound, "There is nothing at this path."),
+    }
+}
+
+/// R4's id: `[A-Za-z0-9\-\.]{1,64}`.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+}
+
+/// The row of the type that the path begins with.
+fn row(request: &Request) -> Result<&'static KindRow> {
+    request
+        .target
+        .path
+        .first()
+        .and_then(|name| kind(name))
+        .ok_or_else(|| Error::new(IssueType::NotSupported, "This server does not keep resources of this type.").with_status(404))
+}
+
+/// The row, if others may write the type.
+fn writable(request: &Request) -> Result<&'static KindRow> {
+    let row = row(request)?;
+    if row.writer == Writer::Ours {
+        let text = format!("{} is written by this server alone; it can be read, searched and followed in history.", row.name);
+        return Err(Error::new(IssueType::NotSupported, text).with_status(405));
+    }
+    Ok(row)
+}
+
+/// `W/"3"` or `"3"` as a version.
+fn version_of(tag: &str) -> Result<u64> {
+    tag.trim()
+        .trim_start_matches("W/")
+        .trim_matches('"')
+        .parse()
+        .map_err(|_| Error::new(IssueType::Value, "If-Match takes an ETag of this server, such as W/\"3\".").with_status(400))
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_what_r4_says() {
+        assert!(is_id("a-B.9"));
+        for bad in ["", "a b", "a/b", "ä", &"x".repeat(65)] {
+            assert!(!is_id(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn etags_weak_and_strong() {
+        assert_eq!(version_of("W/\"3\"").expect("weak"), 3);
+        assert_eq!(version_of("\"12\"").expect("strong"), 12);
+        assert!(version_of("x").is_err());
+    }
+}

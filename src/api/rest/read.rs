@@ -1,0 +1,52 @@
+//! read, vread, metadata.
+
+use super::{Request, Response, row};
+use crate::api::State;
+use crate::api::access::Access;
+use crate::error::{Error, Result};
+use crate::fhir::outcome::IssueType;
+use crate::fhir::{artefacts, capability};
+use crate::store::{Key, Version};
+
+pub async fn metadata(state: &State, _: &Access, _: Request) -> Result<Response> {
+    Ok(Response::json(&capability::statement(&state.config.fhir_base(), state.started)))
+}
+
+pub async fn read(state: &State, access: &Access, request: Request) -> Result<Response> {
+    if let Some(artefact) = artefacts::find(&request.target.path[0], &request.target.path[1]) {
+        return Ok(Response::text(artefact.to_owned()));
+    }
+    let row = row(&request)?;
+    let key = Key { kind: row.name, id: request.target.path[1].as_str().into() };
+    access.read(row.name)?;
+    let version = state.pipeline.store.read(&key).await?.ok_or_else(|| Error::not_found(row.name, &key.id))?;
+    let response = found(version)?;
+    let known = request.if_none_match.as_deref().and_then(|tag| super::version_of(tag).ok());
+    if known.is_some() && known == response.version {
+        return Ok(Response { status: 304, body: None, ..response });
+    }
+    Ok(response)
+}
+
+pub async fn vread(state: &State, access: &Access, request: Request) -> Result<Response> {
+    let row = row(&request)?;
+    let key = Key { kind: row.name, id: request.target.path[1].as_str().into() };
+    access.read(row.name)?;
+    let version = request.target.path[3].parse().unwrap_or(u64::MAX);
+    let version =
+        state.pipeline.store.read_version(&key, version).await?.ok_or_else(|| Error::not_found(row.name, &key.id))?;
+    found(version)
+}
+
+fn found(version: Version) -> Result<Response> {
+    if version.deleted {
+        return Err(Error::new(IssueType::Deleted, "The resource has been deleted."));
+    }
+    Ok(Response {
+        status: 200,
+        body: Some(version.json),
+        version: Some(version.version),
+        updated: Some(version.updated),
+        location: None,
+    })
+}

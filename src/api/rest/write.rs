@@ -1,0 +1,138 @@
+//! create, update, delete, and their conditional forms.
+
+use super::{Prefer, Request, Response, Return, row, version_of, writable};
+use crate::api::State;
+use crate::api::access::Access;
+use crate::error::{Error, Result};
+use crate::fhir::bundle::{Verb, pairs};
+use crate::fhir::kinds::{KindRow, Writer};
+use crate::fhir::outcome::{Issue, IssueType, operation_outcome};
+use crate::fhir::write::judgement;
+use crate::fhir::{check, codec, read};
+use crate::pipeline::ingest::{Action, Done, Target, Write};
+use serde_json::Value;
+
+pub async fn create(state: &State, access: &Access, request: Request) -> Result<Response> {
+    one(state, access, request).await
+}
+
+pub async fn update(state: &State, access: &Access, request: Request) -> Result<Response> {
+    one(state, access, request).await
+}
+
+pub async fn delete(state: &State, access: &Access, request: Request) -> Result<Response> {
+    one(state, access, request).await
+}
+
+async fn one(state: &State, access: &Access, request: Request) -> Result<Response> {
+    let prefer = request.prefer;
+    let write = write_of(state, access, request).await?;
+    let done = state.pipeline.write(vec![write]).await?;
+    let done = done.into_iter().next().ok_or_else(|| Error::new(IssueType::Exception, "The server failed."))?;
+    Ok(respond(&state.config.fhir_base(), prefer, done))
+}
+
+/// What a request asks to be written, checked: every fault of its resource at once.
+pub(super) async fn write_of(state: &State, access: &Access, request: Request) -> Result<Write> {
+    let id = request.target.path.get(1).cloned();
+    let row = match request.verb {
+        Verb::Post | Verb::Put if request.body.as_ref().is_some_and(judgement::is_judgement) => {
+            judgement_row(state, &request, id.as_deref()).await?
+        }
+        _ => writable(&request)?,
+    };
+    access.write(row.name)?;
+    let Request { verb, target, if_match, if_none_match, if_none_exist, body, prefix, full_url, .. } = request;
+    let if_match = if_match.as_deref().map(version_of).transpose()?;
+    let aim = match id.clone() {
+        Some(id) => Target::Id(id),
+        None => Target::Criteria(target.query),
+    };
+    let action = match verb {
+        Verb::Post => Action::Create {
+            resource: checked(row.name, body, &prefix, None)?,
+            if_none_exist: if_none_exist.map(|criteria| pairs(criteria.split_once('?').map_or(&*criteria, |(_, query)| query))),
+        },
+        Verb::Put => Action::Update {
+            resource: checked(row.name, body, &prefix, id.as_deref())?,
+            target: aim,
+            if_match,
+            must_be_new: if_none_match.as_deref().map(str::trim) == Some("*"),
+        },
+        _ => Action::Delete { target: aim, if_match },
+    };
+    Ok(Write { kind: row.name, full_url, prefix, action })
+}
+
+/// Observation is ours to write, but for judgements: never over a finding.
+async fn judgement_row(state: &State, request: &Request, id: Option<&str>) -> Result<&'static KindRow> {
+    let row = row(request)?;
+    if row.name != "Observation" {
+        return writable(request);
+    }
+    if let Some(id) = id {
+        let key = crate::store::Key { kind: row.name, id: id.into() };
+        let stands = state.pipeline.store.read(&key).await?.filter(|version| !version.deleted);
+        let ours = |json: &str| !serde_json::from_str(json).is_ok_and(|value: Value| judgement::is_judgement(&value));
+        if stands.is_some_and(|version| ours(&version.json)) {
+            return writable(request);
+        }
+    }
+    debug_assert_eq!(row.writer, Writer::Ours);
+    Ok(row)
+}
+
+/// Our structural check, then the typed model behind it.
+fn checked(kind: &str, body: Option<Value>, prefix: &str, id: Option<&str>) -> Result<Value> {
+    let root = if prefix.is_empty() { kind.to_owned() } else { format!("{prefix}resource") };
+    let Some(resource) = body else {
+        return Err(Error::new(IssueType::Required, "The request needs a resource as its body.").at(root).with_status(400));
+    };
+    let sent = resource.get("resourceType").and_then(Value::as_str);
+    if sent.is_some_and(|sent| sent != kind) {
+        let text = format!("The resource's type is not the one of the URL ({kind}).");
+        return Err(Error::new(IssueType::Invalid, text).at(format!("{root}.resourceType")));
+    }
+    let mut issues = check::check_at(&resource, &root);
+    if let Some(id) = id
+        && resource.get("id").and_then(Value::as_str) != Some(id)
+    {
+        let text = "The resource needs the id that stands in the URL.";
+        issues.push(Issue::error(IssueType::Value, text).at(format!("{root}.id")));
+    }
+    if issues.iter().any(Issue::refuses) {
+        // A body that disagrees with its URL is a bad request (R4, update).
+        let mut error = Error::from(issues);
+        error.status = error.status.min(422);
+        return Err(error);
+    }
+    if kind == "Questionnaire"
+        && let Err(problem) = read::definition(&resource)
+    {
+        let text = format!("The scoring in this Questionnaire cannot be used: {problem}");
+        return Err(Error::new(IssueType::BusinessRule, text).at(format!("{root}.extension")));
+    }
+    codec::typed_check(kind, &resource.to_string())
+        .map_err(|_| Error::new(IssueType::Structure, "The resource does not fit the R4 model.").at(root))?;
+    Ok(resource)
+}
+
+/// The answer to a write, as `Prefer` asks for it.
+pub(super) fn respond(base: &str, prefer: Prefer, done: Done) -> Response {
+    let Done { key, version, updated, status, json } = done;
+    let body = match (prefer.answer.unwrap_or(Return::Representation), json) {
+        (Return::Representation, Some(json)) => Some(json),
+        (Return::OperationOutcome, Some(_)) => Some(operation_outcome(&[]).to_string().into()),
+        _ => None,
+    };
+    if version == 0 {
+        return Response { status, ..Response::default() };
+    }
+    Response {
+        status,
+        body,
+        version: Some(version),
+        updated: Some(updated),
+        location: Some(format!("{base}/{}/{}/_history/{version}", key.kind, key.id)),
+    }
+}

@@ -1,0 +1,153 @@
+//! Composition root: the only place that knows every concrete type.
+
+use crate::api::metrics::Metrics;
+use crate::api::{self, State};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::pipeline::Pipeline;
+use crate::{detection, store, worker};
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer, web};
+use std::net::SocketAddr;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+/// Time that requests in hand get when the server stops, seconds.
+const DRAIN_SECONDS: u64 = 20;
+/// Time a client may take to send a request's head, seconds.
+const HEAD_SECONDS: u64 = 10;
+
+/// A running server.
+pub struct Running {
+    /// Where it listens: the real port where 0 was asked for.
+    pub address: SocketAddr,
+    pub state: web::Data<State>,
+    handle: ServerHandle,
+    server: JoinHandle<std::io::Result<()>>,
+    worker: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+/// Something that kept the server from starting; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(pub String);
+
+/// Opens the database (created and migrated where needed), binds, and starts server and worker.
+///
+/// # Errors
+/// The database, the address, the constants file.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    start_with(config, Arc::new(SystemClock)).await
+}
+
+/// The same with a clock of the caller's.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    let constants = match &config.constants {
+        None => (detection::Constants::default(), None),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| StartError(format!("cannot read the constants file {}: {error}", path.display())))?;
+            let constants = serde_json::from_str(&text)
+                .map_err(|error| StartError(format!("{} is not a constants file: {error}", path.display())))?;
+            (constants, Some(fingerprint(&text)))
+        }
+    };
+    let store = store::connect(&config.database_url)
+        .await
+        .map_err(|error| StartError(format!("cannot open the database: {}", chain(&error))))?;
+    let listener = std::net::TcpListener::bind(config.listen)
+        .map_err(|error| StartError(format!("cannot listen on {}: {error}. Use another --listen.", config.listen)))?;
+    let address = listener.local_addr().map_err(|error| StartError(error.to_string()))?;
+    if config.listen.port() == 0 && config.base_url.ends_with(":0") {
+        config.base_url = format!("http://{address}");
+        config.listen = address;
+    }
+    let pipeline = Arc::new(Pipeline {
+        store,
+        clock: Arc::clone(&clock),
+        zone: config.zone.clone(),
+        base: config.fhir_base(),
+        constants: constants.0,
+        constants_name: constants.1,
+        measures: RwLock::new(Arc::new(crate::fhir::read::shipped().clone())),
+        bell: Notify::new(),
+        shared: config.database_url.starts_with("postgres"),
+    });
+    let broken = |error: crate::error::Error| {
+        let source = error.source.as_ref().map(ToString::to_string).unwrap_or_default();
+        StartError(format!("the database does not answer: {error} {source}"))
+    };
+    pipeline.load_measures().await.map_err(broken)?;
+    pipeline.publish_device().await.map_err(broken)?;
+    let metrics = Metrics::new().map_err(|error| StartError(error.to_string()))?;
+    let (stop, stopping) = watch::channel(false);
+    let worker = tokio::spawn(worker::run(Arc::clone(&pipeline), metrics.clone(), stopping));
+    let state = web::Data::new(State { config, pipeline, metrics, started: clock.now(), secret: clock.new_id() });
+    let shared = state.clone();
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(shared.clone())
+            .app_data(web::PayloadConfig::new(api::BODY_BYTES_MAX))
+            .wrap(actix_web::middleware::Compress::default())
+            .configure(api::configure)
+    })
+    .client_request_timeout(Duration::from_secs(HEAD_SECONDS))
+    .shutdown_timeout(DRAIN_SECONDS)
+    .disable_signals()
+    .listen(listener)
+    .map_err(|error| StartError(error.to_string()))?
+    .run();
+    let handle = server.handle();
+    let server = tokio::spawn(server);
+    Ok(Running { address, state, handle, server, worker, stop })
+}
+
+impl Running {
+    /// Waits for SIGTERM or SIGINT, then drains.
+    ///
+    /// # Errors
+    /// The server failed by itself.
+    pub async fn until_signal(mut self) -> std::io::Result<()> {
+        let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            _ = term.recv() => {}
+            done = tokio::signal::ctrl_c() => done?,
+            ended = &mut self.server => return ended.map_err(std::io::Error::other)?,
+        }
+        tracing::info!("stopping");
+        self.stop().await;
+        Ok(())
+    }
+
+    /// Stops taking requests, finishes those in hand and the jobs that were claimed.
+    pub async fn stop(self) {
+        self.handle.stop(true).await;
+        let _ = self.stop.send(true);
+        self.state.pipeline.bell.notify_one();
+        let _ = self.worker.await;
+    }
+}
+
+/// Names a fitted file by its content, so that a Provenance tells which one spoke.
+fn fingerprint(text: &str) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(text.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut out = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        out.push_str(": ");
+        out.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    out
+}

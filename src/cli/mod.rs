@@ -1,0 +1,135 @@
+//! The commands.
+
+pub mod backtest;
+pub mod demo;
+pub mod simulate;
+
+use crate::app;
+use crate::config::{Config, Options};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+pub const DONE: u8 = 0;
+pub const FAILED: u8 = 1;
+pub const USAGE: u8 = 2;
+
+/// Notices when a psychotherapy client is quietly leaving.
+#[derive(Debug, Parser)]
+#[command(name = "tautline", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The server: FHIR API, findings, the page
+    Serve(Options),
+    /// Serves a synthetic caseload on this machine and prints what to open
+    Demo(demo::Options),
+    /// Detection over a history, offline
+    Backtest(BacktestArgs),
+    /// A synthetic caseload as FHIR NDJSON, with labels
+    Simulate(SimulateArgs),
+    /// Migrates the database and ends
+    Migrate(Options),
+}
+
+#[derive(clap::Args, Debug)]
+struct BacktestArgs {
+    /// FHIR NDJSON, Bundles, or folders of them
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// ndjson: a line per appointment; html: a report
+    #[arg(long, default_value = "ndjson", env = "TAUTLINE_FORMAT")]
+    format: backtest::Format,
+    /// Labels, one JSON a line: adds accuracy figures
+    #[arg(long, env = "TAUTLINE_LABELS")]
+    labels: Option<PathBuf>,
+    /// Fitted constants [default: those shipped]
+    #[arg(long, env = "TAUTLINE_CONSTANTS")]
+    constants: Option<PathBuf>,
+    /// IANA time zone of the service [default: UTC]
+    #[arg(long, env = "TAUTLINE_TIME_ZONE")]
+    time_zone: Option<String>,
+}
+
+#[derive(clap::Args, Debug)]
+struct SimulateArgs {
+    #[arg(long, default_value_t = 100, env = "TAUTLINE_CLIENTS")]
+    clients: usize,
+    #[arg(long, default_value_t = 1, env = "TAUTLINE_SEED")]
+    seed: u64,
+    /// Folder for resources.ndjson and labels.ndjson
+    #[arg(long, env = "TAUTLINE_OUTPUT")]
+    output: PathBuf,
+}
+
+/// A command that failed: one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failed(pub String);
+
+/// Runs a command and answers with the exit code.
+#[must_use]
+pub fn run(cli: Cli) -> u8 {
+    let done = match cli.command {
+        Command::Serve(options) => serve(&options),
+        Command::Migrate(options) => migrate(&options),
+        Command::Demo(options) => demo::run(&options),
+        Command::Backtest(args) => backtest_command(args),
+        Command::Simulate(args) => simulate_command(args),
+    };
+    match done {
+        Ok(()) => DONE,
+        Err(failed) => {
+            eprintln!("tautline: {failed}");
+            FAILED
+        }
+    }
+}
+
+/// Logs to stderr: text on a terminal, JSON in a pipe. Never bodies, names, answers or tokens.
+pub fn telemetry(default: &str) {
+    use std::io::IsTerminal;
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("TAUTLINE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = if std::io::stderr().is_terminal() { builder.try_init() } else { builder.json().try_init() };
+    // A second call (tests) keeps the first one's.
+    let _ = set;
+}
+
+/// Runs `work` on actix's runtime.
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
+    actix_web::rt::System::new().block_on(work)
+}
+
+fn serve(options: &Options) -> Result<(), Failed> {
+    telemetry("info,sqlx=warn,sea_orm_migration=warn");
+    let config = Config::read(options).map_err(|error| Failed(error.to_string()))?;
+    block_on(async {
+        let auth = config.auth;
+        let running = app::start(config).await.map_err(|error| Failed(error.to_string()))?;
+        tracing::info!(address = %running.address, base = running.state.config.fhir_base(), ?auth, "listening");
+        running.until_signal().await.map_err(|error| Failed(error.to_string()))
+    })
+}
+
+fn migrate(options: &Options) -> Result<(), Failed> {
+    telemetry("info,sqlx=warn");
+    let config = Config::read(options).map_err(|error| Failed(error.to_string()))?;
+    block_on(async {
+        crate::store::connect(&config.database_url).await.map(|_| ()).map_err(|error| Failed(error.to_string()))
+    })
+}
+
+fn backtest_command(args: BacktestArgs) -> Result<(), Failed> {
+    let _ = args;
+    Err(Failed("backtest is not wired yet".into()))
+}
+
+fn simulate_command(args: SimulateArgs) -> Result<(), Failed> {
+    let _ = args;
+    Err(Failed("simulate is not wired yet".into()))
+}

@@ -1,0 +1,216 @@
+//! Settings: flags over environment over file over defaults, read once into types.
+
+use clap::Args;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Where the server listens by default: this machine alone.
+const LISTEN: &str = "127.0.0.1:8080";
+const DATABASE_URL: &str = "sqlite://tautline.db";
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Auth {
+    /// Access tokens of the configured issuers.
+    #[default]
+    Smart,
+    /// Nobody is asked; on a loopback address alone.
+    None,
+}
+
+/// The options of `tautline serve`, each also `TAUTLINE_…` in the environment and a key of the file.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Options {
+    /// TOML file with the same keys, and the lists of issuers, clients and EHRs
+    #[arg(long, env = "TAUTLINE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Address and port to listen on [default: 127.0.0.1:8080]
+    #[arg(long, env = "TAUTLINE_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// sqlite://FILE (created if missing) or postgres://… [default: sqlite://tautline.db]
+    #[arg(long, env = "TAUTLINE_DATABASE_URL")]
+    pub database_url: Option<String>,
+    /// The external URL; the FHIR base is this and /fhir [default: http://LISTEN]
+    #[arg(long, env = "TAUTLINE_BASE_URL")]
+    pub base_url: Option<String>,
+    /// Who is let in [default: smart]
+    #[arg(long, env = "TAUTLINE_AUTH", value_enum)]
+    pub auth: Option<Auth>,
+    /// IANA time zone of the service: "today", dates without a time, the page [default: UTC]
+    #[arg(long, env = "TAUTLINE_TIME_ZONE")]
+    pub time_zone: Option<String>,
+    /// Constants from `tautline fit` [default: those shipped]
+    #[arg(long, env = "TAUTLINE_CONSTANTS")]
+    pub constants: Option<PathBuf>,
+}
+
+/// The file. An unknown key refuses to start, naming it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    database_url: Option<String>,
+    base_url: Option<String>,
+    auth: Option<Auth>,
+    time_zone: Option<String>,
+    constants: Option<PathBuf>,
+    #[serde(default)]
+    issuers: Vec<Issuer>,
+    #[serde(default)]
+    clients: Vec<Client>,
+    #[serde(default)]
+    ehrs: Vec<Ehr>,
+}
+
+/// Whose access tokens are accepted at `/fhir`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    pub issuer: String,
+    pub jwks_url: Option<String>,
+    pub audience: Option<String>,
+    #[serde(default)]
+    pub allow_insecure: bool,
+}
+
+/// A system client of the embedded authorization server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    pub client_id: String,
+    pub jwks_url: Option<String>,
+    pub jwks_file: Option<PathBuf>,
+    pub scope: String,
+}
+
+/// An EHR that may launch and frame us.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ehr {
+    pub iss: String,
+    pub client_id: String,
+    pub client_secret_file: Option<PathBuf>,
+    pub private_key_file: Option<PathBuf>,
+    pub key_id: Option<String>,
+    pub scope: String,
+    #[serde(default)]
+    pub frame_ancestors: Vec<String>,
+    #[serde(default)]
+    pub write_flags: bool,
+    #[serde(default)]
+    pub pushes: bool,
+    #[serde(default)]
+    pub allow_insecure: bool,
+}
+
+/// What the server runs by.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub database_url: String,
+    /// External URL without a last slash.
+    pub base_url: String,
+    pub auth: Auth,
+    pub zone: TimeZone,
+    pub zone_name: String,
+    pub constants: Option<PathBuf>,
+    pub issuers: Vec<Issuer>,
+    pub clients: Vec<Client>,
+    pub ehrs: Vec<Ehr>,
+}
+
+/// A setting that cannot be; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+impl Config {
+    /// # Errors
+    /// A file that cannot be read, an unknown key, a value that cannot be.
+    pub fn read(options: &Options) -> Result<Self, ConfigError> {
+        let file = options.config.as_deref().map_or_else(|| Ok(File::default()), read_file)?;
+        let default_listen = || LISTEN.parse().map_err(|_| ConfigError("the default address is not one".into()));
+        let listen = options.listen.or(file.listen).map_or_else(default_listen, Ok)?;
+        let auth = options.auth.or(file.auth).unwrap_or_default();
+        if auth == Auth::None && !listen.ip().is_loopback() {
+            return Err(ConfigError(format!(
+                "auth \"none\" lets anyone read everything, so it needs a loopback address; {listen} is not one. \
+                 Use --listen 127.0.0.1:{} or --auth smart.",
+                listen.port()
+            )));
+        }
+        let base_url = options.base_url.clone().or(file.base_url).unwrap_or_else(|| format!("http://{listen}"));
+        if !(base_url.starts_with("http://") || base_url.starts_with("https://")) {
+            return Err(ConfigError("base_url must begin with https:// (or http:// on this machine)".into()));
+        }
+        let zone_name = options.time_zone.clone().or(file.time_zone).unwrap_or_else(|| "UTC".into());
+        let zone = TimeZone::get(&zone_name)
+            .map_err(|_| ConfigError("time_zone must be an IANA name such as Europe/Berlin".into()))?;
+        if file.ehrs.iter().filter(|ehr| ehr.pushes).count() > 1 {
+            return Err(ConfigError("at most one of [[ehrs]] may have pushes = true: ids would collide".into()));
+        }
+        Ok(Self {
+            listen,
+            database_url: options.database_url.clone().or(file.database_url).unwrap_or_else(|| DATABASE_URL.into()),
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            auth,
+            zone,
+            zone_name,
+            constants: options.constants.clone().or(file.constants),
+            issuers: file.issuers,
+            clients: file.clients,
+            ehrs: file.ehrs,
+        })
+    }
+
+    /// Our FHIR base, without a last slash.
+    #[must_use]
+    pub fn fhir_base(&self) -> String {
+        format!("{}/fhir", self.base_url)
+    }
+}
+
+fn read_file(path: &Path) -> Result<File, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError(format!("cannot read the configuration file {}: {error}", path.display())))?;
+    toml::from_str(&text).map_err(|error| {
+        ConfigError(format!("configuration file {}: {}", path.display(), error.message()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_file(text: &str) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("tautline.toml");
+        std::fs::write(&path, text).expect("written");
+        Config::read(&Options { config: Some(path), ..Options::default() })
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let error = with_file("lisen = \"127.0.0.1:1\"").expect_err("refused");
+        assert!(error.to_string().contains("lisen"), "{error}");
+    }
+
+    #[test]
+    fn no_auth_is_refused_off_this_machine() {
+        assert!(with_file("auth = \"none\"\nlisten = \"0.0.0.0:8080\"").is_err());
+        assert!(with_file("auth = \"none\"").is_ok());
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("tautline.toml");
+        std::fs::write(&path, "listen = \"127.0.0.1:1\"\ntime_zone = \"Europe/Berlin\"").expect("written");
+        let options = Options { config: Some(path), listen: "127.0.0.1:2".parse().ok(), ..Options::default() };
+        let config = Config::read(&options).expect("reads");
+        assert_eq!((config.listen.port(), config.zone_name.as_str()), (2, "Europe/Berlin"));
+        assert_eq!(config.fhir_base(), "http://127.0.0.1:2/fhir");
+    }
+}

@@ -1,0 +1,229 @@
+//! Bundles that are posted to the base: `transaction` and `batch`, read into entries.
+
+use super::check;
+use super::outcome::{Issue, IssueType};
+use serde_json::Value;
+
+/// Most entries of one Bundle.
+pub const BUNDLE_ENTRIES_MAX: usize = 5_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BundleType {
+    Batch,
+    Transaction,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verb {
+    // In the order in which a transaction is carried out.
+    Delete,
+    Post,
+    Put,
+    Patch,
+    Get,
+    Head,
+}
+
+/// One `Bundle.entry`, as its `request` describes it.
+#[derive(Debug)]
+pub struct Entry {
+    /// Place in the Bundle, from 0.
+    pub index: usize,
+    pub full_url: Option<String>,
+    pub verb: Verb,
+    /// As sent: `Task/1`, `Patient?identifier=…`.
+    pub url: String,
+    pub resource: Option<Value>,
+    pub if_match: Option<String>,
+    pub if_none_match: Option<String>,
+    pub if_none_exist: Option<String>,
+}
+
+impl Entry {
+    /// FHIRPath of this entry's part.
+    #[must_use]
+    pub fn expression(&self, part: &str) -> String {
+        format!("Bundle.entry[{}].{part}", self.index)
+    }
+}
+
+/// Takes a Bundle apart. The resources are not looked into.
+///
+/// # Errors
+/// Every fault of the Bundle itself: its type, its entries' requests.
+pub fn read(mut bundle: Value) -> Result<(BundleType, Vec<Entry>), Vec<Issue>> {
+    let kind = match bundle.get("type").and_then(Value::as_str) {
+        Some("transaction") => BundleType::Transaction,
+        Some("batch") => BundleType::Batch,
+        Some("document") => return Err(refusal("a document is not taken apart here; send its resources in a transaction or batch")),
+        Some("message") => return Err(refusal("messages are not processed here; send the resources in a transaction or batch")),
+        Some("collection" | "history" | "searchset" | "transaction-response" | "batch-response") => {
+            return Err(refusal("nothing in it says what to do with its entries; use type transaction or batch, with a request on each entry"));
+        }
+        _ => return Err(refusal("the base takes Bundles of type transaction or batch")),
+    };
+    let length = bundle.get("entry").and_then(Value::as_array).map_or(0, Vec::len);
+    if length > BUNDLE_ENTRIES_MAX {
+        let text = format!("A Bundle takes at most {BUNDLE_ENTRIES_MAX} entries; send several.");
+        return Err(vec![Issue::error(IssueType::TooLong, text).at("Bundle.entry")]);
+    }
+    let faults = check::check_bundle_shell(&bundle);
+    if faults.iter().any(Issue::refuses) {
+        return Err(faults);
+    }
+    let entries = match bundle.get_mut("entry").map(Value::take) {
+        Some(Value::Array(entries)) => entries,
+        _ => Vec::new(),
+    };
+    let mut issues = Vec::new();
+    let mut out = Vec::with_capacity(entries.len());
+    for (index, mut entry) in entries.into_iter().enumerate() {
+        let request = entry.get_mut("request").map(Value::take).unwrap_or_default();
+        let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let verb = match request.get("method").and_then(Value::as_str) {
+            Some("DELETE") => Verb::Delete,
+            Some("POST") => Verb::Post,
+            Some("PUT") => Verb::Put,
+            Some("PATCH") => Verb::Patch,
+            Some("GET") => Verb::Get,
+            Some("HEAD") => Verb::Head,
+            _ => {
+                let text = "An entry needs a request with a method (POST, PUT, DELETE, GET).";
+                issues.push(Issue::error(IssueType::Required, text).at(format!("Bundle.entry[{index}].request.method")));
+                continue;
+            }
+        };
+        let Some(url) = text(&request, "url") else {
+            let expression = format!("Bundle.entry[{index}].request.url");
+            issues.push(Issue::error(IssueType::Required, "An entry's request needs a url.").at(expression));
+            continue;
+        };
+        out.push(Entry {
+            index,
+            full_url: text(&entry, "fullUrl"),
+            verb,
+            url,
+            resource: entry.get_mut("resource").map(Value::take).filter(|resource| !resource.is_null()),
+            if_match: text(&request, "ifMatch"),
+            if_none_match: text(&request, "ifNoneMatch"),
+            if_none_exist: text(&request, "ifNoneExist"),
+        });
+    }
+    if issues.is_empty() { Ok((kind, out)) } else { Err(issues) }
+}
+
+fn refusal(why: &str) -> Vec<Issue> {
+    vec![Issue::error(IssueType::NotSupported, format!("This Bundle was not processed: {why}.")).at("Bundle.type")]
+}
+
+/// Where an entry (or an HTTP request under the base) points.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Path segments, decoded.
+    pub path: Vec<String>,
+    /// Decoded pairs of the query, in order.
+    pub query: Vec<(String, String)>,
+}
+
+impl Target {
+    /// Reads `Task/1?x=y`, with or without a leading slash or our own base in front.
+    #[must_use]
+    pub fn read(url: &str, base: &str) -> Self {
+        let local = url.strip_prefix(base).unwrap_or(url);
+        let (path, query) = local.split_once('?').unwrap_or((local, ""));
+        Self {
+            path: path.split('/').filter(|part| !part.is_empty()).map(decode).collect(),
+            query: pairs(query),
+        }
+    }
+}
+
+/// `a=b&c=d`, decoded.
+#[must_use]
+pub fn pairs(query: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+/// Percent-decoding; what is not UTF-8 afterwards is replaced, and finds nothing.
+fn decode(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// Replaces, everywhere in `resource`, references to `from` names by what they became.
+/// Only whole values are replaced: `reference`, and uri-like values that are `urn:uuid:` or `urn:oid:`.
+pub fn rewrite(resource: &mut Value, names: &std::collections::HashMap<String, String>) {
+    match resource {
+        Value::Object(object) => {
+            for (key, value) in object.iter_mut() {
+                match value {
+                    Value::String(text) if key == "reference" || text.starts_with("urn:") => {
+                        if let Some(name) = names.get(text.as_str())
+                            && (key == "reference" || key.starts_with("valueU"))
+                        {
+                            name.clone_into(text);
+                        }
+                    }
+                    Value::String(_) => {}
+                    _ => rewrite(value, names),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rewrite(item, names)),
+        _ => {}
+    }
+}
+
+/// Every `reference` of `resource` that is a search (`Patient?identifier=…`), once each.
+#[must_use]
+pub fn conditional_references(resource: &Value) -> Vec<String> {
+    fn walk(value: &Value, out: &mut Vec<String>) {
+        match value {
+            Value::Object(object) => {
+                for (key, value) in object {
+                    match value {
+                        Value::String(text) if key == "reference" && text.contains('?') && !text.contains("://") => {
+                            if !out.contains(text) {
+                                out.push(text.clone());
+                            }
+                        }
+                        _ => walk(value, out),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| walk(item, out)),
+            _ => {}
+        }
+    }
+    let mut out = Vec::new();
+    walk(resource, &mut out);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn references_are_rewritten_and_nothing_else() {
+        let names = [("urn:uuid:a".to_owned(), "Patient/1".to_owned())].into();
+        let mut resource = json!({"subject": {"reference": "urn:uuid:a"}, "identifier": [{"system": "urn:uuid:a", "value": "urn:uuid:a"}],
+            "note": [{"text": "urn:uuid:a"}], "extension": [{"url": "x", "valueUri": "urn:uuid:a"}]});
+        rewrite(&mut resource, &names);
+        assert_eq!(resource["subject"]["reference"], "Patient/1");
+        assert_eq!(resource["extension"][0]["valueUri"], "Patient/1");
+        assert_eq!(resource["note"][0]["text"], "urn:uuid:a");
+        assert_eq!(resource["identifier"][0]["system"], "urn:uuid:a");
+    }
+
+    #[test]
+    fn urls_are_read_with_and_without_our_base() {
+        let base = "http://x/fhir";
+        for url in ["Task/1?a=b%20c", "/Task/1?a=b+c", "http://x/fhir/Task/1?a=b%20c"] {
+            let target = Target::read(url, base);
+            assert_eq!(target.path, ["Task", "1"]);
+            assert_eq!(target.query, [("a".to_owned(), "b c".to_owned())]);
+        }
+        assert_eq!(decode("%zz%41%"), "%zzA%");
+    }
+}

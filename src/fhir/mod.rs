@@ -1,0 +1,16 @@
+//! The border: FHIR in, FHIR out. Nothing behind it knows FHIR.
+
+pub mod check;
+pub use tautline_codec as codec;
+pub mod artefacts;
+pub mod bundle;
+pub mod capability;
+pub mod definitions;
+pub mod kinds;
+pub mod outcome;
+pub mod parameters;
+pub mod person;
+pub mod read;
+pub mod search;
+pub mod time;
+pub mod write;

@@ -66,6 +66,32 @@ function bindingOf(element, typeCodes) {
   return sets.get(key) ? key : '';
 }
 
+// --- what is R4 and what the package added ---
+// The package adds elements of its own and of later releases to the profiles (Meta.project, Binary.url …).
+// dataelements.json, beside them, is as published: it decides which elements there are, and what they say.
+const published = new Map();
+for (const sd of load('dataelements.json').filter(r4)) {
+  for (const e of sd.snapshot.element) if (!published.has(e.path)) published.set(e.path, e);
+}
+const dropped = [];
+function publishedElements(sd) {
+  const nested = (e) => [...published.keys()].some((p) => p.startsWith(`${e.path}.`));
+  const own = sd.snapshot.element.flatMap((e) => {
+    const common = ['Element', 'BackboneElement', 'Resource', 'DomainResource'].includes(e.base?.path.split('.')[0]);
+    // The quantities by another name repeat Quantity and are not listed there.
+    // Nor is what would need an id of more than 64 characters.
+    const unlisted = `de-${e.path.replace('[x]', 'X')}`.length > 64;
+    if (!e.path.includes('.') || unlisted || common || sd.baseDefinition?.endsWith('/Quantity') || e.contentReference) return [e];
+    if (published.has(e.path)) return [published.get(e.path)];
+    if (['BackboneElement', 'Element'].includes(e.type?.[0]?.code) && nested(e)) return [e];
+    dropped.push(e.path);
+    return [];
+  });
+  const paths = new Set(own.map((e) => e.path));
+  const missing = [...published.values()].filter((e) => e.path.startsWith(`${sd.name}.`) && !paths.has(e.path));
+  return [...own, ...missing.filter((e) => !/\.(id|extension|modifierExtension)$/.test(e.path))];
+}
+
 // --- elements ---------------------------------------------------------------------------------
 const common = new Set(['Element', 'BackboneElement', 'Resource', 'DomainResource']);
 function typeOf(element, sd) {
@@ -88,7 +114,7 @@ function typeOf(element, sd) {
 
 const lines = [];
 function emit(sd, kind) {
-  const elements = sd.snapshot.element;
+  const elements = publishedElements(sd);
   const parents = [sd.name, ...elements.filter((e) => e.path.includes('.') && ['BackboneElement', 'Element'].includes(e.type?.[0]?.code)).map((e) => e.path)];
   for (const parent of parents) {
     const self = elements.find((e) => e.path === parent);
@@ -103,7 +129,9 @@ function emit(sd, kind) {
       if (e.max === '0') continue;
       const list = typeOf(e, sd);
       const codes = list.map((t) => t.replace(/\(.*/, ''));
-      const flags = (e.isSummary ? 'S' : '') + (e.isModifier ? '!' : '');
+      // XML attributes and XHTML take no extensions.
+      const bare = e.representation?.includes('xmlAttr') || codes.includes('xhtml');
+      const flags = (e.isSummary ? 'S' : '') + (e.isModifier ? '!' : '') + (bare ? '@' : '');
       lines.push(['', e.path.slice(parent.length + 1), `${e.min}..${e.max}`, flags, list.join(','), bindingOf(e, codes)].join('\t').trimEnd());
     }
   }
@@ -136,4 +164,5 @@ fs.writeFileSync(path.join(out, 'search.tsv'), head('Search parameters') + [...n
 
 const open = [...sets].filter(([, codes]) => !codes).map(([key]) => key).sort(byName);
 console.log(`${lines.length} lines of types and elements, ${setLines.length} code sets, ${rows.length} search parameters`);
+console.log(`elements of the package that R4 lacks: ${dropped.sort(byName).join(', ')}`);
 console.log(`required bindings left open (no closed list of codes): ${open.join(', ')}`);

@@ -170,6 +170,7 @@ fn underscore_siblings() {
         (json!({"_family": {"value": "a"}}), "structure Patient.name[0]._family"),
         (json!({"_family": null}), "structure Patient.name[0]._family"),
         (json!({"_family": {}}), "invariant Patient.name[0]._family"),
+        (json!({"text": "a", "_id": extension}), "structure Patient.name[0]._id"),
     ] {
         if !fault.is_empty() {
             let found = faults(&name(value.clone()));

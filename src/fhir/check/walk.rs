@@ -391,6 +391,10 @@ impl<'v> Checker<'v> {
             let text = format!("Only a primitive has an underscore sibling; `{}` is none.", property.name);
             return self.fault(IssueType::Structure, at, text);
         }
+        if element.bare {
+            let text = format!("`{}` takes no extensions.", property.name);
+            return self.fault(IssueType::Structure, at, text);
+        }
         let beside = owner.get(property.name);
         if !element.many {
             return match value {

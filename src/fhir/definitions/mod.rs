@@ -131,6 +131,8 @@ pub struct Element {
     pub many: bool,
     pub summary: bool,
     pub modifier: bool,
+    /// Takes no extensions: `id` of an element, `url` of an extension, `div`.
+    pub bare: bool,
     /// Types by FHIR name; nested elements by their path, `Patient.contact`.
     pub types: Vec<&'static str>,
     /// Resource types that a Reference may point to; empty: any.
@@ -365,6 +367,7 @@ fn push_element(built: &mut Type, raw: &RawElement, names: &Names, sets: &Sets, 
         many: max == "*",
         summary: raw.flags.contains('S'),
         modifier: raw.flags.contains('!'),
+        bare: raw.flags.contains('@'),
         types,
         targets,
         codes: sets.get(raw.set).copied(),

@@ -114,6 +114,8 @@ pub enum Ask {
         words: Option<u32>,
         title: Option<Box<str>>,
     },
+    /// Not the client's to do, or no longer.
+    Neither,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -17,6 +17,8 @@ pub struct Timeline {
     pub slots: Vec<Slot>,
     /// Measures filled in (or begun).
     pub administrations: Vec<Administration>,
+    /// Measures filled in of which nobody says when: shown, never scored; by source.
+    pub undated: Vec<Undated>,
     /// Measures asked for by a Task.
     pub dues: Vec<MeasureDue>,
     pub homework: Vec<Homework>,
@@ -105,6 +107,14 @@ impl Administration {
     }
 }
 
+/// A measure filled in at an unknown time. It cannot be placed among the others, but its safety item must not be lost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Undated {
+    pub source: Source,
+    pub measure: Arc<Measure>,
+    pub safety: Option<SafetyAnswer>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Subscale {
     Task,
@@ -128,8 +138,10 @@ pub struct MeasureDue {
     pub asked: Timestamp,
     /// When it was due; `None`: by the next session.
     pub due: Option<Timestamp>,
-    /// The response the Task's output names, if any.
+    /// The response the Task's output names, if any. It may not be here: never sent to us, or of no known measure.
     pub response: Option<Source>,
+    /// The Task says it was done, and when that could be known; also where no response came with it.
+    pub completed: Option<Timestamp>,
     /// The Task was cancelled by the clinician: no evidence, at any time.
     pub withdrawn: bool,
 }
@@ -197,6 +209,8 @@ pub struct Ending {
     pub source: Source,
     pub at: Timestamp,
     pub kind: EndingKind,
+    /// A later episode of care began: treatment goes on from here.
+    pub resumed: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -31,14 +31,16 @@ pub fn endings(all: &BTreeMap<Source, Vec<VersionedFact>>, timeline: &Timeline) 
                 }
         });
         if !goes_on {
-            endings.push(Ending { source: (*source).clone(), at, kind });
+            let began = episodes.iter().filter(|(other, _, _)| other != source).filter_map(|(_, other, _)| other.start);
+            let resumed = began.filter(|start| *start > at).min();
+            endings.push(Ending { source: (*source).clone(), at, kind, resumed });
         }
     }
     for (source, standing) in standing_of(all, SourceKind::Patient) {
         let Fact::Patient(patient) = standing.fact else { continue };
         let Some(kind) = patient.ended else { continue };
         if let Some(at) = patient.at.or(standing.updated).or_else(|| last_event(timeline)) {
-            endings.push(Ending { source: source.clone(), at, kind });
+            endings.push(Ending { source: source.clone(), at, kind, resumed: None });
         }
     }
     endings.sort_by(|a, b| (a.at, &a.source).cmp(&(b.at, &b.source)));

@@ -2,25 +2,34 @@
 
 use crate::domain::definition::{ItemDefinition, Method, Part, Reading};
 use crate::domain::fact::{AnswerValue, Response, ResponseState};
-use crate::domain::{Administration, Definition, Measures, SafetyAnswer, Source, Subscale, Worse};
+use crate::domain::{Administration, Definition, Measures, SafetyAnswer, Source, Subscale, Timeline, Undated, Worse};
 use jiff::Timestamp;
 use std::sync::Arc;
 
 /// The administrations in one response: one, or several where a form holds the items of several measures.
-pub fn administrations(
+pub fn read(
     source: &Source,
     response: &Response,
     updated: Option<Timestamp>,
     measures: &Measures,
-) -> Vec<Administration> {
-    // Without a time it is stored and shown, but cannot be placed.
-    let Some(at) = response.authored.or(updated).filter(|_| response.state != ResponseState::Void) else {
-        return Vec::new();
-    };
+    timeline: &mut Timeline,
+) {
+    if response.state == ResponseState::Void {
+        return;
+    }
     let readings = measures.read(response);
+    let Some(at) = response.authored.or(updated) else {
+        timeline.undated.extend(readings.iter().map(|reading| Undated {
+            source: source.clone(),
+            measure: Arc::clone(&reading.known.definition.measure),
+            safety: Sheet::read(response, reading).safety.map(|value| SafetyAnswer { value }),
+        }));
+        return;
+    };
     // The seconds are those of the whole form, so they say nothing of one of several measures.
     let seconds = response.seconds.filter(|_| readings.len() == 1);
-    readings.iter().map(|reading| administration(source, response, at, seconds, reading)).collect()
+    let read = readings.iter().map(|reading| administration(source, response, at, seconds, reading));
+    timeline.administrations.extend(read);
 }
 
 fn administration(

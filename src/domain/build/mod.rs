@@ -56,9 +56,7 @@ pub fn timeline(facts: impl IntoIterator<Item = VersionedFact>, measures: &Measu
             Fact::Appointment(_) => {
                 timeline.slots.extend(sessions::slot(source, versions, arrivals.get(&source.id)));
             }
-            Fact::Response(response) => {
-                timeline.administrations.extend(forms::administrations(source, response, updated, measures));
-            }
+            Fact::Response(response) => forms::read(source, response, updated, measures, &mut timeline),
             Fact::Task(task) => tasks.push((source, task, updated)),
             Fact::Judgement(judgement) => {
                 let known = judgement.issued.or(updated);

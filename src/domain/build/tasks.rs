@@ -28,6 +28,7 @@ pub fn read(
                 asked: given,
                 due: task.due,
                 response: response.clone(),
+                completed: done,
                 withdrawn: task.state == TaskState::Withdrawn,
             };
             let mut known: Vec<_> = questionnaires.iter().filter_map(|name| measures.get(name)).collect();
@@ -38,6 +39,7 @@ pub fn read(
             }
             timeline.dues.extend(known.iter().map(|known| due(Some(Arc::clone(&known.definition.measure)))));
         }
+        Ask::Neither => {}
         Ask::Homework { completion, quality, minutes, words, title } => {
             let (state, state_known) = match task.state {
                 TaskState::Done => (HomeworkState::Done, done),

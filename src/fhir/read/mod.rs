@@ -57,7 +57,7 @@ pub fn fact(resource: &Value, context: &ReadContext) -> Option<Fact> {
         "Patient" => Some(Fact::Patient(care::patient(resource, context))),
         "Questionnaire" => Some(Fact::Questionnaire(questionnaire::read(resource))),
         "QuestionnaireResponse" => Some(Fact::Response(response::read(resource, context))),
-        "Task" => task::read(resource, context).map(Fact::Task),
+        "Task" => Some(Fact::Task(task::read(resource, context))),
         _ => None,
     }
 }

@@ -9,14 +9,14 @@ use serde_json::Value;
 const SDC: &str = "http://hl7.org/fhir/uv/sdc/CodeSystem/temp";
 const TITLE_CHARS_MAX: usize = 200;
 
-pub fn read(resource: &Value, context: &ReadContext) -> Option<Task> {
-    let ask = measure(resource).or_else(|| homework(resource))?;
+pub fn read(resource: &Value, context: &ReadContext) -> Task {
+    let ask = measure(resource).or_else(|| homework(resource)).unwrap_or(Ask::Neither);
     let period = |key: &str, end: &str| context.at(resource.get(key).and_then(|period| period.get(end)));
     let restriction = |end: &str| {
         context.at(resource.get("restriction").and_then(|limit| limit.get("period")).and_then(|period| period.get(end)))
     };
     let ended = period("executionPeriod", "end");
-    Some(Task {
+    Task {
         state: state(resource),
         given: context
             .at(resource.get("authoredOn"))
@@ -25,7 +25,7 @@ pub fn read(resource: &Value, context: &ReadContext) -> Option<Task> {
         due: restriction("end").or(ended),
         done: ended.or_else(|| context.at(resource.get("lastModified"))),
         ask,
-    })
+    }
 }
 
 /// By SDC's code, or a Questionnaire as its focus; whoever owns it.

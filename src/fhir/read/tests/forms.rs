@@ -121,7 +121,9 @@ fn a_time_is_authored_else_the_senders_else_none() {
     assert_eq!(one(response.clone()).at, at("2026-03-02T22:59:59.999999Z"));
     response.as_object_mut().expect("object").shift_remove("authored");
     assert_eq!(one(sent(response.clone(), "2026-03-05T08:00:00Z")).at, at("2026-03-05T08:00:00Z"));
-    assert!(read(&[response]).administrations.is_empty());
+    let timeline = read(&[response]);
+    assert!(timeline.administrations.is_empty());
+    assert_eq!(timeline.undated[0].safety.map(|answer| answer.value), Some(1.0));
 }
 
 #[test]

@@ -187,7 +187,10 @@ fn endings_and_judgements() {
     assert_eq!((endings[0].kind, endings[0].at), (EndingKind::EpisodeFinished, at("2026-03-31T21:59:59.999999Z")));
     // Another episode goes on.
     let other = episode("c2", "active", json!({"start": "2026-02-01"}));
-    assert!(read(&[done, other]).endings.is_empty());
+    assert!(read(&[done.clone(), other]).endings.is_empty());
+    // The client comes back later.
+    let again = episode("c2", "active", json!({"start": "2026-09-01T08:00:00Z"}));
+    assert_eq!(read(&[done, again]).endings[0].resumed, Some(at("2026-09-01T08:00:00Z")));
     let called_off = sent(episode("c1", "cancelled", json!({})), "2026-04-01T09:00:00Z");
     assert_eq!(read(&[called_off]).endings[0].at, at("2026-04-01T09:00:00Z"));
     let patient = |extra: &str, value: Value| sent(json!({"resourceType": "Patient", "id": "p1", extra: value}), START);

@@ -37,6 +37,8 @@ fn homework_is_for_the_client_and_the_clients_to_do() {
     assert_eq!((owned("Practitioner/d"), owned("Patient/p2")), (0, 0));
     let mut nobody = task("requested");
     nobody.as_object_mut().expect("object").shift_remove("owner");
+    // What is no longer the client's replaces what was.
+    assert!(read(&[task("requested"), nobody.clone()]).homework.is_empty());
     assert!(read(&[nobody]).homework.is_empty());
 }
 
@@ -154,6 +156,7 @@ fn the_output_ties_the_response_unless_it_was_an_error() {
         "valueReference": {"reference": "QuestionnaireResponse/r1"}}]);
     let tied = Some(Source::new(SourceKind::QuestionnaireResponse, "r1"));
     assert_eq!(due(asking.clone()).response, tied);
+    assert_eq!(due(asking.clone()).completed, Some(at("2026-03-09T10:00:00Z")));
     let mut response = json!({"resourceType": "QuestionnaireResponse", "id": "r1", "status": "completed",
         "questionnaire": "http://loinc.org/q/44249-1", "authored": "2026-03-08T10:00:00Z"});
     assert_eq!(read(&[asking.clone(), response.clone()]).dues[0].response, tied);

@@ -27,7 +27,7 @@ mod provenance;
 mod reconcile;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use bundle::detect_rupture_bundle;
 pub use codes::{BASE, EVIDENCE_DIGITS, PROBABILITY_DIGITS, decimal};

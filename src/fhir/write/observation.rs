@@ -1,12 +1,14 @@
 //! Observations: the five signals and the pattern of one step.
 
 use super::codes::{
-    self, EVIDENCE_DIGITS, NAT, ONE, PROBABILITY_DIGITS, SD, SUPPORTING_INFO, Unit, VALUE_DIGITS, code_system, concept,
-    ours, quantity,
+    self, EVIDENCE_DIGITS, NAT, ONE, PROBABILITY_DIGITS, SD, SUPPORTING_INFO, Unit, VALUE_DIGITS, concept, ours,
+    quantity,
 };
 use super::{Finding, Place, Step, WriteContext, ids};
 use crate::domain::{Assessment, Band, Course, Signal, SignalKind, Source, SourceKind, StepKey};
 use serde_json::{Map, Value, json};
+
+const INTERPRETATION: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation";
 
 /// Evidence beyond this, in nats, is called worse (or, below its negative, better): the same as the Flag's gate.
 const NOTABLE_NATS: f64 = 0.25;
@@ -52,8 +54,7 @@ fn signal_body(
     if let Some(value) = evidence(signal) {
         body.insert("valueQuantity".into(), value);
         let (code, display) = direction(signal.evidence);
-        let system = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation";
-        body.insert("interpretation".into(), json!([concept(system, code, display)]));
+        body.insert("interpretation".into(), json!([concept(INTERPRETATION, code, display)]));
     } else {
         let system = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
         body.insert("dataAbsentReason".into(), concept(system, "not-performed", "Not Performed"));
@@ -87,7 +88,8 @@ fn pattern_body(client: &str, step: &Step, note: Option<String>, context: &Write
         let system = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
         body.insert("dataAbsentReason".into(), concept(system, "error", "Error"));
     }
-    body.insert("interpretation".into(), json!([band(said.band)]));
+    let (code, display) = normality(said.band);
+    body.insert("interpretation".into(), json!([concept(INTERPRETATION, code, display)]));
     tail(&mut body, note, context);
     let members: Vec<Value> = SignalKind::ALL
         .iter()
@@ -95,10 +97,15 @@ fn pattern_body(client: &str, step: &Step, note: Option<String>, context: &Write
         .collect();
     body.insert("hasMember".into(), members.into());
     let display = codes::pattern_display(said.pattern);
+    let (band, band_display) = codes::band(said.band);
     let parts = [
         Some(json!({
             "code": ours("component", "pattern", "Withdrawal-like or confrontation-like"),
             "valueCodeableConcept": ours("pattern", said.pattern.code(), display),
+        })),
+        Some(json!({
+            "code": ours("component", "band", "Band"),
+            "valueCodeableConcept": ours("band", band, band_display),
         })),
         measured("carried", "Carried from before this step", Some(said.carried), EVIDENCE_DIGITS, NAT),
         measured(
@@ -155,23 +162,11 @@ fn direction(evidence: f64) -> (&'static str, &'static str) {
     }
 }
 
-fn band(band: Band) -> Value {
-    let (code, display) = codes::band(band);
-    let (general, general_display) = match band {
+fn normality(band: Band) -> (&'static str, &'static str) {
+    match band {
         Band::NothingUnusual => ("N", "Normal"),
         Band::Watch | Band::Flag => ("A", "Abnormal"),
-    };
-    json!({
-        "coding": [
-            {"system": code_system("band"), "code": code, "display": display},
-            {
-                "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation",
-                "code": general,
-                "display": general_display,
-            },
-        ],
-        "text": display,
-    })
+    }
 }
 
 fn measured(code: &str, display: &str, value: Option<f64>, digits: usize, unit: Unit) -> Option<Value> {

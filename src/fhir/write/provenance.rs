@@ -1,7 +1,7 @@
 //! Provenance: what went in, which release said it, and when it was first published.
 
 use super::basis::Basis;
-use super::codes::{self, BASE, concept};
+use super::codes::{BASE, concept};
 use super::ids::{self, hex};
 use super::{Finding, Place, Step, WriteContext, flag, moves_with_now, opening_step};
 use crate::domain::{Assessment, Course, Episode, EpisodeKey, SignalKind, Source, StepKey};
@@ -76,7 +76,6 @@ fn resource(
         "occurredDateTime": occurred.to_string(),
         "recorded": context.recorded.to_string(),
         "policy": [format!("{BASE}/model/{}", context.model), format!("{BASE}/constants/{}", context.constants)],
-        "activity": codes::ours("method", "own-baseline-filter", "Evidence against the client's own baseline"),
         "agent": [{"type": assembler, "who": context.device()}],
     });
     if !entities.is_empty() {

@@ -162,6 +162,11 @@ pub fn eventful() -> Course {
     course
 }
 
+/// Findings of every kind.
+pub fn all() -> Vec<Finding> {
+    findings(CLIENT, &eventful(), &context("1"))
+}
+
 /// What a server keeps of one client's findings.
 #[derive(Clone, Default)]
 pub struct Kept(pub BTreeMap<(&'static str, String), ExistingFinding>);

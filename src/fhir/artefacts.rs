@@ -1,0 +1,172 @@
+//! Our own conformance resources, compiled in: served under `/fhir/CodeSystem/flag` and the like, and written
+//! out by `tautline conformance`. The files are in `conformance/`, one a resource.
+
+/// One conformance resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Artefact {
+    /// Resource type.
+    pub kind: &'static str,
+    /// Logical id; the canonical URL is `https://tautline.example/fhir/{kind}/{id}`.
+    pub id: &'static str,
+    /// The whole resource, without `meta`.
+    pub json: &'static str,
+}
+
+macro_rules! artefact {
+    ($kind:literal, $id:literal) => {
+        Artefact { kind: $kind, id: $id, json: include_str!(concat!("../../conformance/", $kind, "/", $id, ".json")) }
+    };
+}
+
+/// All of them, by kind, then id.
+pub const ALL: &[Artefact] = &[
+    artefact!("CodeSystem", "band"),
+    artefact!("CodeSystem", "component"),
+    artefact!("CodeSystem", "flag-closing"),
+    artefact!("CodeSystem", "flag-reason"),
+    artefact!("CodeSystem", "flag"),
+    artefact!("CodeSystem", "homework-output"),
+    artefact!("CodeSystem", "judgement"),
+    artefact!("CodeSystem", "method"),
+    artefact!("CodeSystem", "pattern"),
+    artefact!("CodeSystem", "signal"),
+    artefact!("OperationDefinition", "detect-rupture"),
+    artefact!("SearchParameter", "flag-category"),
+    artefact!("SearchParameter", "flag-code"),
+    artefact!("SearchParameter", "flag-status"),
+    artefact!("StructureDefinition", "assessed-for"),
+    artefact!("StructureDefinition", "completion-seconds"),
+    artefact!("StructureDefinition", "finding-flag"),
+    artefact!("StructureDefinition", "finding-provenance"),
+    artefact!("StructureDefinition", "flag-closing"),
+    artefact!("StructureDefinition", "flag-judgement"),
+    artefact!("StructureDefinition", "flag-reason"),
+    artefact!("StructureDefinition", "homework"),
+    artefact!("StructureDefinition", "judgement"),
+    artefact!("StructureDefinition", "measure-request"),
+    artefact!("StructureDefinition", "measure-response"),
+    artefact!("StructureDefinition", "pattern"),
+    artefact!("StructureDefinition", "session"),
+    artefact!("StructureDefinition", "signal"),
+    artefact!("ValueSet", "band"),
+    artefact!("ValueSet", "component"),
+    artefact!("ValueSet", "finding"),
+    artefact!("ValueSet", "flag-closing"),
+    artefact!("ValueSet", "flag-reason"),
+    artefact!("ValueSet", "flag"),
+    artefact!("ValueSet", "homework-output"),
+    artefact!("ValueSet", "judgement-code"),
+    artefact!("ValueSet", "judgement"),
+    artefact!("ValueSet", "method"),
+    artefact!("ValueSet", "pattern"),
+    artefact!("ValueSet", "signal"),
+];
+
+pub fn find(kind: &str, id: &str) -> Option<&'static Artefact> {
+    ALL.iter().find(|artefact| artefact.kind == kind && artefact.id == id)
+}
+
+/// Those of one kind, in order of their ids.
+pub fn of_kind(kind: &str) -> impl Iterator<Item = &'static Artefact> {
+    ALL.iter().filter(move |artefact| artefact.kind == kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Band, Closing, FlagKind, Pattern, SignalKind, Verdict, Why};
+    use crate::fhir::write::codes;
+    use serde_json::Value;
+
+    fn parsed(artefact: &Artefact) -> Value {
+        serde_json::from_str(artefact.json).expect("json")
+    }
+
+    #[test]
+    fn the_table_is_the_folder() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance");
+        for kind in ["CodeSystem", "OperationDefinition", "SearchParameter", "StructureDefinition", "ValueSet"] {
+            let Ok(folder) = std::fs::read_dir(format!("{root}/{kind}")) else { continue };
+            assert_eq!(folder.count(), of_kind(kind).count(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn every_artefact_is_what_its_place_says() {
+        for artefact in ALL {
+            let json = parsed(artefact);
+            assert_eq!(json["resourceType"], artefact.kind);
+            assert_eq!(json["id"], artefact.id);
+            assert_eq!(json["url"], format!("{}/{}/{}", codes::BASE, artefact.kind, artefact.id));
+            assert_eq!(find(artefact.kind, artefact.id), Some(artefact));
+        }
+    }
+
+    /// What is published is defined: each code with the same display.
+    #[test]
+    fn code_systems_have_every_code_we_publish() {
+        let has = |system: &str, (code, display): (&str, &str)| {
+            let json = parsed(find("CodeSystem", system).expect(system));
+            let concepts = json["concept"].as_array().expect("concepts");
+            assert!(concepts.iter().any(|c| c["code"] == code && c["display"] == display), "{system} {code} {display}");
+        };
+        for kind in SignalKind::ALL {
+            has("signal", (kind.code(), codes::signal_display(kind)));
+        }
+        for kind in [FlagKind::EngagementDrop, FlagKind::NotOnTrack, FlagKind::SafetyItem] {
+            has("flag", (kind.code(), codes::flag_display(kind)));
+        }
+        for pattern in [Pattern::None, Pattern::Withdrawal, Pattern::Confrontation] {
+            has("pattern", (pattern.code(), codes::pattern_display(pattern)));
+        }
+        for band in [Band::NothingUnusual, Band::Watch, Band::Flag] {
+            has("band", codes::band(band));
+        }
+        use Why::*;
+        for why in [Signals, NoContact, AboveExpected, ReliableDeterioration, Plateau, SafetyAnswer] {
+            has("flag-reason", codes::why(why));
+        }
+        use Closing::*;
+        for closing in [Resolved, FalseAlarm, Disengaged, Ended, Acknowledged, AnsweredZero] {
+            has("flag-closing", codes::closing(closing));
+        }
+        use Verdict::*;
+        for verdict in [Named, RuptureYes, RuptureNo, RuptureUnsure, SafetyAcknowledged] {
+            has("judgement", codes::verdict(verdict));
+        }
+    }
+
+    /// Every coding of ours in a finding, wherever it stands, is in its code system with that display.
+    #[test]
+    fn findings_use_defined_codes_alone() {
+        fn walk(value: &Value, found: &mut Vec<(String, String, String)>) {
+            match value {
+                Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
+                Value::Object(members) => {
+                    let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
+                    if let (Some(system), Some(code), Some(display)) = (text("system"), text("code"), text("display")) {
+                        found.push((system, code, display));
+                    }
+                    members.values().for_each(|member| walk(member, found));
+                }
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        for finding in crate::fhir::write::tests::sample::all() {
+            walk(&finding.resource, &mut found);
+        }
+        let mut ours = 0;
+        for (system, code, display) in found {
+            let Some(id) = system.strip_prefix("https://tautline.example/fhir/CodeSystem/") else { continue };
+            let json = parsed(find("CodeSystem", id).expect("a code system of ours"));
+            let concepts = json["concept"].as_array().expect("concepts");
+            assert!(
+                concepts.iter().any(|c| c["code"] == code.as_str() && c["display"] == display.as_str()),
+                "{id} {code}"
+            );
+            ours += 1;
+        }
+        assert!(ours > 100);
+    }
+}

@@ -60,6 +60,9 @@ struct SimulateArgs {
     clients: usize,
     #[arg(long, default_value_t = 1, env = "TAUTLINE_SEED")]
     seed: u64,
+    /// How the clients come to be: strain
+    #[arg(long, default_value = "strain", env = "TAUTLINE_GENERATOR")]
+    generator: simulate::Generator,
     /// Folder for resources.ndjson and labels.ndjson
     #[arg(long, env = "TAUTLINE_OUTPUT")]
     output: PathBuf,
@@ -130,6 +133,6 @@ fn backtest_command(args: BacktestArgs) -> Result<(), Failed> {
 }
 
 fn simulate_command(args: SimulateArgs) -> Result<(), Failed> {
-    let _ = args;
-    Err(Failed("simulate is not wired yet".into()))
+    let SimulateArgs { clients, seed, generator, output } = args;
+    simulate::run(&simulate::Options { clients, seed, output, generator }).map_err(Failed)
 }

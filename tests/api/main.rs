@@ -1,0 +1,10 @@
+//! Black-box tests over HTTP against the real application on a port of its own, with a database of its own.
+//! Each test runs on SQLite, and again on PostgreSQL where that is installed.
+
+mod bad_input;
+mod bundles;
+mod findings;
+mod interactions;
+mod pages;
+mod server;
+mod story;

@@ -1,0 +1,57 @@
+//! The page and the caseload, as a browser gets them.
+
+use crate::on_both;
+use crate::server::Server;
+use crate::story::{start_for, withdrawing};
+use reqwest::Method;
+
+on_both! {
+    async fn the_page_tells_who_and_why(server: &Server) {
+        server.push(&withdrawing("w", &start_for(15), 3)).await;
+        server.settle().await;
+        let page = server.get("/app/patients/w").await.expect(200);
+        assert!(page.header("content-type").starts_with("text/html"));
+        let policy = page.header("content-security-policy");
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe-inline"), "{policy}");
+        assert_eq!(page.header("cache-control"), "no-store");
+        for part in ["Ana Muster", "<svg", "<table", "Engagement"] {
+            assert!(page.text.contains(part), "{part}");
+        }
+        for part in ["<script", "style=\"", "onclick"] {
+            assert!(!page.text.contains(part), "{part}");
+        }
+        let caseload = server.get("/app/caseload").await.expect(200);
+        assert!(caseload.text.contains("/app/patients/w"));
+        server.get("/app/page.css").await.expect(200);
+        server.get("/app/patients/nobody").await.expect(404);
+        server.get("/app/patients/w?asOf=2020-01-01").await.expect(200);
+        server.get("/app/patients/w?asOf=soon").await.expect(400);
+    }
+
+    async fn a_judgement_needs_the_token_of_its_page(server: &Server) {
+        server.push(&withdrawing("f", &start_for(15), 3)).await;
+        server.settle().await;
+        let form = [("content-type", "application/x-www-form-urlencoded")];
+        let path = "/app/patients/f/judgements";
+        let forged = server.send(Method::POST, path, &form, Some(b"verdict=named-in-session&csrf=x".to_vec())).await;
+        forged.expect(403);
+        let page = server.get("/app/patients/f").await.expect(200).text;
+        let token = page.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a token");
+        let body = format!("verdict=named-in-session&csrf={token}&note=we+spoke+about+it");
+        server.send(Method::POST, path, &form, Some(body.into_bytes())).await;
+        let judgements = server.all("Observation?patient=f&code=judgement").await;
+        assert_eq!(judgements.len(), 1);
+        assert_eq!(judgements[0]["note"][0]["text"], "we spoke about it");
+    }
+
+    async fn names_are_hostile_input(server: &Server) {
+        let mut resources = withdrawing("x", &start_for(15), 3);
+        resources[0]["name"][0]["family"] = serde_json::json!("<script>alert(1)</script>");
+        server.push(&resources).await;
+        server.settle().await;
+        for path in ["/app/patients/x", "/app/caseload"] {
+            let page = server.get(path).await.expect(200).text;
+            assert!(!page.contains("<script>alert"), "{path}");
+        }
+    }
+}

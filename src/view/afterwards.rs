@@ -59,7 +59,7 @@ fn answer(model: &PageModel, record: &Record, csrf: &str) -> Markup {
                 (button(Verdict::RuptureUnsure, ui::UNSURE, false))
             }
             label for="note" { (ui::NOTE) }
-            textarea id="note" name="note" rows="2" maxlength=(NOTE_CHARS_MAX) autocomplete="off" {}
+            textarea id="note" name="note" rows="1" maxlength=(NOTE_CHARS_MAX) autocomplete="off" {}
         }
     }
 }

@@ -5,7 +5,7 @@ use super::model::{CaseloadModel, CaseloadRow, Thresholds};
 use super::page::{icon, standing};
 use super::{document, url};
 use crate::domain::{AttendanceOutcome, FlagKind, HomeworkOutcome, RomOutcome};
-use crate::words::{self, At, Column, ColumnKind, FlagWords, Record, ui};
+use crate::words::{self, At, Column, ColumnKind, FlagWords, Record, Standing, ui};
 use maud::{Markup, html};
 
 const STRIP_COLUMNS_MAX: usize = 9;
@@ -61,20 +61,22 @@ fn client(model: &CaseloadModel, row: &CaseloadRow) -> Markup {
     let engagement = words::engagement_flag(&record, &row.person, &model.manner);
     let response = words::response_flag(&record, &model.manner);
     let safety = record.active(FlagKind::SafetyItem).is_some();
+    let off_track = response.standing == Standing::On;
+    let calm = matches!(engagement.standing, Standing::Off | Standing::Ended) && !off_track;
     let changed = words::changed_since_yesterday(&record, row.band_yesterday, model.now, &model.manner);
     let line = words::caseload_line(&record, &row.person, &model.manner);
     let name = if row.person.name.trim().is_empty() { ui::UNNAMED } else { &row.person.name };
     html! {
-        tr class={ (standing(engagement.standing)) @if changed.is_some() { " changed" } } {
+        tr class={ (standing(engagement.standing)) @if changed.is_some() { " changed" } @if off_track { " off-track" } } {
             td class="time" { @if let Some(at) = row.appointment { (words::time(at, &model.manner)) } }
             th scope="row" class="name" {
                 a href=(url::client(&model.base_path, row.id)) { (name) }
-                @if safety { " " span class="badge safety" { (icon("safety")) span class="unseen" { (ui::SAFETY) } } }
+                @if safety { " " span class="badge" { (icon("safety")) span class="unseen" { (ui::SAFETY) } } }
             }
             td class="strip" { (strip(&record, model.thresholds, &line)) }
             td class="flag-cell" { (small_flag(&engagement, ui::flag_kind(FlagKind::EngagementDrop))) }
             td class="flag-cell" { (small_flag(&response, ui::flag_kind(FlagKind::NotOnTrack))) }
-            td class="line" {
+            td class={ "line" @if calm { " calm" } } {
                 @if let Some(changed) = changed { span class="new" { (changed) } " " }
                 (line)
             }

@@ -2,7 +2,7 @@
 
 use super::model::PageModel;
 use super::{afterwards, details, document, sheet, url};
-use crate::domain::{FlagKind, SlotOutcome};
+use crate::domain::{FlagKind, Pattern, SlotOutcome};
 use crate::words::{self, At, FlagWords, Gist, Part, Record, Standing, ui};
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
@@ -100,7 +100,7 @@ fn safety(model: &PageModel, record: &Record) -> Markup {
     let said = words::safety_item(record, &model.manner);
     html! {
         @if let Some(said) = said {
-            section class="safety" aria-labelledby="safety-h" {
+            section class="safety-item" aria-labelledby="safety-h" {
                 (icon("safety"))
                 div {
                     h2 id="safety-h" { (said.title) }
@@ -180,7 +180,8 @@ fn listen_for(model: &PageModel, record: &Record) -> Markup {
                 ul { @for item in items { li { (item) } } }
             }
             @if record.active(FlagKind::EngagementDrop).is_some() {
-                p class="soft" { (ui::WHAT_IT_SAYS) }
+                @let confrontation = record.current.is_some_and(|now| now.pattern == Pattern::Confrontation);
+                p class="soft" { (if confrontation { ui::MOSTLY_UNSEEN } else { ui::WHAT_IT_SAYS }) }
             }
         }
     }

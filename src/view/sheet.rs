@@ -76,7 +76,7 @@ fn rows(model: &PageModel, record: &Record, grids: &[&Grid; 2]) -> Markup {
             drawn(&attendance, || pair(grids, |g| draw::attendance(g, title, &attendance.sentence(), attendance.raised)))
         }))
         @if let Some(measure) = alliance_measure {
-            (row("alliance", &measure.name, ui::ALLIANCE_SUB, &alliance, |title| {
+            (row("alliance", &measure.name, ui::better(measure.worse), &alliance, |title| {
                 drawn(&alliance, || pair(grids, |g| draw::alliance(g, measure, title, &alliance.sentence())))
             }))
         }

@@ -4,7 +4,7 @@ use super::grammar::{capital, counted, date, figure, number};
 use super::record::Record;
 use super::signals::{Line, covered, noun, raising};
 use super::{Manner, Person};
-use crate::domain::{Band, Closing, FlagKind, ScoreSeen, SignalKind, Why, Worse};
+use crate::domain::{Band, Closing, FlagKind, Pattern, ScoreSeen, SignalKind, Why, Worse};
 
 /// Scores from which a course may be called on track.
 const SCORES_MIN: usize = 3;
@@ -72,7 +72,11 @@ pub fn engagement_flag(record: &Record, person: &Person, manner: &Manner) -> Fla
                 number(covered(record).max(many.len()))
             ),
         };
-        return FlagWords::new(Standing::On, OF, "dropping", why);
+        let word = match now.pattern {
+            Pattern::Confrontation => "strained",
+            Pattern::None | Pattern::Withdrawal => "dropping",
+        };
+        return FlagWords::new(Standing::On, OF, word, why);
     }
     if let Some((closed, Closing::Disengaged)) = record.last_closed(FlagKind::EngagementDrop).and_then(|e| e.closed)
         && now.no_contact
@@ -139,7 +143,11 @@ pub fn response_flag(record: &Record, manner: &Manner) -> FlagWords {
         let why = format!("{}; {} so far", trend, counted(scores.len(), "score", "scores"));
         return FlagWords::new(Standing::Unknown, OF, "too early to say", why);
     }
-    FlagWords::new(Standing::Off, OF, "on track", format!("{trend}; {}", range(&scores)))
+    let why = format!("{trend}; {}", range(&scores));
+    if worse_than_expected(last) {
+        return FlagWords::new(Standing::Watch, OF, "worth watching", why);
+    }
+    FlagWords::new(Standing::Off, OF, "on track", why)
 }
 
 fn not_on_track(why: Why, scores: &[&ScoreSeen]) -> String {
@@ -172,7 +180,8 @@ pub(super) fn score_line(record: &Record, manner: &Manner) -> Line {
     }
     let track = match record.active(FlagKind::NotOnTrack) {
         Some(_) => "; not on track",
-        None if scores.len() < SCORES_MIN => "",
+        None if scores.len() < SCORES_MIN || worse_than_expected(last) => "",
+        None if record.ended().is_some() => "",
         None => "; on track",
     };
     Line { main: capital(&trend(&scores)), sub: format!("{}{track}", range(&scores)), ..Line::default() }
@@ -227,8 +236,15 @@ fn range(scores: &[&ScoreSeen]) -> String {
     };
     match (better, worse) {
         (true, _) => "better than the expected range".into(),
-        (_, true) => "worse than the expected range once".into(),
+        (_, true) => "the last score is worse than expected; two running would raise the flag".into(),
         _ => "within the expected range".into(),
+    }
+}
+
+pub(super) fn worse_than_expected(seen: &ScoreSeen) -> bool {
+    match seen.measure.worse {
+        Worse::Up => seen.score > seen.expected.1,
+        Worse::Down => seen.score < seen.expected.0,
     }
 }
 

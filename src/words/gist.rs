@@ -1,6 +1,6 @@
 //! The gist: one to three sentences. What changed, over which weeks, what did not, and no more.
 
-use super::flags::{ENGAGEMENT, flat, in_clinical_range, score_word, trend};
+use super::flags::{ENGAGEMENT, flat, in_clinical_range, score_word, trend, worse_than_expected};
 use super::grammar::{capital, counted, date, list, number, weeks};
 use super::record::{Record, days_between};
 use super::seen::{all_usual, changes};
@@ -104,7 +104,7 @@ pub fn gist(record: &Record, person: &Person, manner: &Manner) -> Gist {
             let once = changes(record, &ENGAGEMENT);
             match once.is_empty() {
                 true => said,
-                false => said.say(format!(" {} is within {} usual.", capital(&list(&once)), person.hers())),
+                false => said.say(format!(" {}: no pattern so far.", capital(&list(&once)))),
             }
         }
     };
@@ -126,10 +126,14 @@ pub fn gist(record: &Record, person: &Person, manner: &Manner) -> Gist {
     }
 }
 
-/// What changed in the signals that carry the flag; failing those, in any.
+/// What changed, the signals that carry the flag first. Few enough to read at a glance.
 fn changed(record: &Record) -> Vec<String> {
-    let carrying = changes(record, &raising(record));
-    if carrying.is_empty() { changes(record, &ENGAGEMENT) } else { carrying }
+    const PHRASES_MAX: usize = 4;
+    let mut kinds = raising(record);
+    kinds.extend(ENGAGEMENT.into_iter().filter(|kind| !raising(record).contains(kind)));
+    let mut said = changes(record, &kinds);
+    said.truncate(PHRASES_MAX);
+    said
 }
 
 fn dropping_gist(record: &Record, person: &Person, off_track: bool) -> Gist {
@@ -204,7 +208,12 @@ fn off_track_strong(record: &Record, person: &Person) -> String {
 fn off_track_rest(record: &Record) -> String {
     let scores = record.scores();
     let clinical = scores.last().is_some_and(|seen| in_clinical_range(seen));
-    let range = if clinical { ", still in the clinical range" } else { "" };
+    let plateau = record.active(FlagKind::NotOnTrack).is_some_and(|e| e.why == Why::Plateau);
+    let range = match (clinical, plateau) {
+        (true, true) => ", still in the clinical range",
+        (true, false) => ", in the clinical range",
+        (false, _) => "",
+    };
     format!(": {}{range}.", trend(&scores))
 }
 
@@ -227,9 +236,10 @@ fn score_sentence(record: &Record, person: &Person) -> String {
         _ => "",
     };
     format!(
-        " {} {} is on track: {}{}.",
+        " {} {} is {}: {}{}.",
         person.hers_capital(),
         last.measure.name,
+        if worse_than_expected(last) { "once worse than expected" } else { "on track" },
         trend(&scores),
         if flat_too || scores.len() > 2 { clinical } else { "" }
     )
@@ -252,7 +262,12 @@ pub fn caseload_line(record: &Record, person: &Person, manner: &Manner) -> Strin
     let changed = changed(record);
     let response = format!("{}{}", off_track_strong(record, person), off_track_rest(record));
     match (dropping, off_track, changed.is_empty()) {
-        (true, _, false) => capital(&format!("{}.", list(&changed))),
+        (true, true, false) => {
+            let scores = record.scores();
+            let name = scores.last().map_or("score", |seen| seen.measure.name.as_str());
+            capital(&format!("{}; {name} {}.", list(&changed), trend(&scores)))
+        }
+        (true, false, false) => capital(&format!("{}.", list(&changed))),
         (true, _, true) => "More is coming back again; the flag still stands.".into(),
         (false, true, _) if calm => response,
         (false, true, false) => format!("{} {response}", capital(&format!("{}.", list(&changed)))),

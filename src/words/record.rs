@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use std::sync::Arc;
 
 const DAY_SECONDS: f64 = 86_400.0;
+/// Detection's own limit for "late".
+const LATE_MINUTES_MIN: f64 = 8.0;
 /// A gap of so many nominal intervals is drawn as a break.
 const BREAK_INTERVALS: f64 = 1.7;
 
@@ -129,6 +131,9 @@ impl<'a> Record<'a> {
         for assessment in assessments {
             place(&mut columns, assessment, timeline);
         }
+        if let Some(timeline) = timeline {
+            fill_from_slots(&mut columns, timeline, as_of);
+        }
         if let (At::Step(_), Some(last)) = (at, columns.last_mut()) {
             last.kind = ColumnKind::Now;
         }
@@ -153,7 +158,7 @@ impl<'a> Record<'a> {
             let days = before.map(|b| days_between(b, column.start));
             column.gap_days = days
                 .filter(|d| *d >= BREAK_INTERVALS * self.interval_days && *d >= 2.0)
-                .filter(|_| column.kind == ColumnKind::Session);
+                .filter(|_| column.kind != ColumnKind::Break);
             before = Some(column.start);
         }
     }
@@ -308,6 +313,32 @@ fn place<'a>(columns: &mut [Column<'a>], step: &'a Assessment, timeline: Option<
     }
     columns[own].score = step.seen.score.as_ref().or(columns[own].score);
     columns[own].alliance.extend(&step.seen.alliance);
+}
+
+/// A session that no later step has looked back on: the last one before an ending.
+fn fill_from_slots(columns: &mut [Column], timeline: &Timeline, as_of: Timestamp) {
+    let silent = |c: &&mut Column| c.kind == ColumnKind::Session && c.attendance.is_empty();
+    for column in columns.iter_mut().filter(silent) {
+        let slots = timeline
+            .slots
+            .iter()
+            .filter(|slot| column.appointments.contains(&slot.source.id) && slot.outcome_known < as_of);
+        column.attendance.extend(slots.filter_map(|slot| attendance_of(slot.outcome)));
+    }
+}
+
+fn attendance_of(outcome: SlotOutcome) -> Option<AttendanceOutcome> {
+    Some(match outcome {
+        SlotOutcome::Booked => return None,
+        SlotOutcome::Kept { late_minutes } => match late_minutes.filter(|m| *m >= LATE_MINUTES_MIN) {
+            Some(minutes) => AttendanceOutcome::Late { minutes },
+            None => AttendanceOutcome::Attended,
+        },
+        SlotOutcome::NoShow => AttendanceOutcome::NoShow,
+        SlotOutcome::CancelledByClient => AttendanceOutcome::CancelledByClient,
+        SlotOutcome::CancelledByService => AttendanceOutcome::CancelledByService,
+        SlotOutcome::CancelledUnattributed => AttendanceOutcome::CancelledUnattributed,
+    })
 }
 
 fn undone_before(undone: bool, own: usize, before: Option<usize>) -> usize {

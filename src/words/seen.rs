@@ -55,8 +55,8 @@ fn homework(record: &Record) -> Option<String> {
         (u, _) if n > 1 && u == n => Some("homework not done".into()),
         (u, _) if n > 1 && u * 2 > n => Some("homework mostly undone".into()),
         (0, 0) => content(record).map(|what| format!("less in the homework ({what})")),
-        (0, less) => Some(format!("homework done in part or late {}", times(less))),
-        (u, _) => Some(format!("homework not done {}", times(u))),
+        (0, less) => Some(format!("homework {} done in part or late", times(less))),
+        (u, _) => Some(format!("homework {} not done", times(u))),
     }
 }
 

@@ -3,7 +3,9 @@
 use super::grammar::{capital, counted, date, date_short, figure, number, times};
 use super::record::{Column, Record};
 use super::{Manner, Person, RAISED_NATS_MIN};
-use crate::domain::{AttendanceOutcome, Band, FlagKind, HomeworkOutcome, Pattern, RomOutcome, SignalKind, Worse};
+use crate::domain::{
+    AttendanceOutcome, Band, FlagKind, HomeworkOutcome, HomeworkSeen, Pattern, RomOutcome, SignalKind, Worse,
+};
 
 /// Observations from which "usually" may be said.
 const USUAL_MIN: usize = 3;
@@ -46,8 +48,20 @@ pub fn signal_line(record: &Record, kind: SignalKind, person: &Person, manner: &
         SignalKind::Attendance => attendance(record, manner),
         SignalKind::AllianceMeasure => alliance(record, person, manner),
     };
-    line.raised = !line.absent && raised(record, kind);
+    line.raised = !line.absent && raised(record, kind) && seen_lately(record, kind);
     line
+}
+
+/// A row without anything in the last weeks is not painted as one that speaks.
+fn seen_lately(record: &Record, kind: SignalKind) -> bool {
+    let no_contact = record.current.is_some_and(|now| now.no_contact);
+    record.recent().any(|c| match kind {
+        SignalKind::RomTrajectory => c.score.is_some(),
+        SignalKind::RomEngagement => !c.rom.is_empty(),
+        SignalKind::HomeworkEngagement => !c.homework.is_empty(),
+        SignalKind::Attendance => !c.attendance.is_empty() || no_contact,
+        SignalKind::AllianceMeasure => !c.alliance.is_empty(),
+    })
 }
 
 pub(super) fn raised(record: &Record, kind: SignalKind) -> bool {
@@ -146,10 +160,10 @@ fn homework(record: &Record, person: &Person) -> Line {
             _ => format!("All of the last {} done", number(n)),
         }
     } else {
-        let tail = [(partly, "done in part"), (late, "done late")];
+        let tail = [(partly, "in part"), (late, "late")];
         let mut parts: Vec<String> = Vec::new();
         if undone > 0 {
-            parts.push(format!("{} not done", of_last(undone, n)));
+            parts.push(format!("{} undone", of_last(undone, n)));
         }
         for (k, what) in tail.into_iter().filter(|(k, _)| *k > 0) {
             parts.push(match parts.is_empty() {
@@ -178,17 +192,17 @@ fn homework(record: &Record, person: &Person) -> Line {
 
 /// Quality, minutes or words against the client's own usual, where it changed.
 pub(super) fn content(record: &Record) -> Option<String> {
-    type Read = fn(&crate::domain::HomeworkSeen) -> Option<f64>;
-    let kinds: [(Read, fn(&str) -> String); 3] = [
-        (|h| h.quality, |v| format!("quality {v} of 4")),
-        (|h| h.minutes, |v| format!("{v} minutes")),
-        (|h| h.words.map(f64::from), |v| format!("{v} words")),
-    ];
-    kinds.into_iter().find_map(|(read, name)| {
+    let kinds: [fn(&HomeworkSeen) -> Option<f64>; 3] = [|h| h.quality, |h| h.minutes, |h| h.words.map(f64::from)];
+    let named = |i: usize, v: &str| match i {
+        0 => format!("quality {v} of 4"),
+        1 => format!("{v} minutes"),
+        _ => format!("{v} words"),
+    };
+    kinds.into_iter().enumerate().find_map(|(i, read)| {
         let of = |c: &Column| c.homework_outcome().and_then(read);
         let last = record.recent().filter_map(of).last()?;
         let usual = median(record.baseline().filter_map(of).collect())?;
-        (last < 0.7 * usual).then(|| format!("{}, usually {}", name(&figure(last)), figure(usual)))
+        (last < 0.7 * usual).then(|| format!("{}, usually {}", named(i, &figure(last)), figure(usual)))
     })
 }
 
@@ -376,8 +390,8 @@ pub(super) fn pattern_line(record: &Record, person: &Person, manner: &Manner) ->
         [first, ..] => format!("{} signals agree; {} counts most", number(raising.len()), noun(*first)),
     };
     let hint = match now.pattern {
-        Pattern::None => String::new(),
-        Pattern::Withdrawal => "more like withdrawal than dissatisfaction (a hint)".into(),
+        // The gist speaks of withdrawal already; only the rarer reading needs a word here.
+        Pattern::None | Pattern::Withdrawal => String::new(),
         Pattern::Confrontation => "more like dissatisfaction than withdrawal (a hint)".into(),
     };
     let mut line = if let Some(episode) = record.active(FlagKind::EngagementDrop) {

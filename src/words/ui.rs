@@ -74,11 +74,10 @@ pub fn items_answered(items: u16) -> String {
 }
 
 pub const ATTENDANCE_SUB: &str = "kept, late, cancelled, missed";
-pub const ALLIANCE_SUB: &str = "the session or alliance, as rated";
 pub const HOMEWORK_SUB: &str = "since the session before";
 
 pub fn homework_sub(content: Option<&str>) -> String {
-    content.map_or_else(|| HOMEWORK_SUB.to_owned(), |what| format!("and its {what}; line: usual"))
+    content.map_or_else(|| HOMEWORK_SUB.to_owned(), |what| format!("bars: {what}; line: usual"))
 }
 
 pub fn last_weeks(weeks: usize) -> String {
@@ -195,3 +194,4 @@ pub const CASELOAD_HEADINGS: [&str; 6] =
 pub const STRIP_TITLE: &str = "The last eight sessions and now";
 pub const STRIP_LEGEND: &str = "From the top: score, questionnaire, homework, attendance, pattern. Full, half or hollow: done, in part, not \
      done. Shaded: the last weeks.";
+pub const FLAG: &str = "flag";

@@ -205,6 +205,11 @@ pub fn pattern(grid: &Grid, title: &str, desc: &str, thresholds: Thresholds) -> 
             }
         }
         line class="cut" x1=(px(left)) x2=(px(grid.width)) y1=(px(open)) y2=(px(open)) { title { (ui::THRESHOLD) } }
+        @if left >= 28.0 {
+            text class="note" x=(px(left - 4.0)) y=(px(open + 3.5)) text-anchor="end" { (ui::FLAG) }
+        } @else {
+            text class="note" x="0" y=(px(open - 4.0)) { (ui::FLAG) }
+        }
     };
     row(grid, "pattern", title, desc, HEIGHT, &marks)
 }

@@ -12,7 +12,9 @@ use crate::words::{Column, ColumnKind, Manner, date_short, day_name, ui};
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-const PITCH_MAX: f64 = 40.0;
+const PITCH_MAX: f64 = 42.0;
+/// Left of the oldest column: room for the cut-off's figure.
+const MARGIN: f64 = 26.0;
 
 /// Where the columns stand. Newest on the right, always in the same place.
 pub struct Grid<'a> {
@@ -27,7 +29,7 @@ pub struct Grid<'a> {
 impl<'a> Grid<'a> {
     pub fn new(all: &'a [Column<'a>], most: usize, width: f64, key: &'static str, manner: &'a Manner) -> Self {
         let columns = &all[all.len().saturating_sub(most)..];
-        let pitch = (width / columns.len().max(1) as f64).min(PITCH_MAX);
+        let pitch = ((width - MARGIN) / columns.len().max(1) as f64).min(PITCH_MAX);
         Grid { columns, width, pitch, manner, key }
     }
 
@@ -99,8 +101,21 @@ fn behind(grid: &Grid, height: f64) -> Markup {
             @if let Some((x, width)) = grid.shade() {
                 rect class="recent" x=(px(x)) y="0" width=(px(width)) height=(px(height)) {}
             }
+            (gaps(grid, height))
             @if let Some(x) = grid.now() {
                 line class="today" x1=(px(x)) x2=(px(x)) y1="0" y2=(px(height)) {}
+            }
+        }
+    }
+}
+
+/// A longer while between two sessions: the axis is broken there.
+fn gaps(grid: &Grid, height: f64) -> Markup {
+    html! {
+        @for (i, _) in grid.columns.iter().enumerate().filter(|(_, c)| c.gap_days.is_some()) {
+            @for aside in [-1.5, 1.5] {
+                @let x = grid.x(i) - grid.pitch / 2.0 + aside;
+                line class="gap" x1=(px(x)) x2=(px(x)) y1="0" y2=(px(height)) {}
             }
         }
     }
@@ -114,14 +129,7 @@ pub fn backdrop(grid: &Grid) -> Markup {
             @if let Some((x, width)) = grid.shade() {
                 rect class="recent" x=(px(x)) y="0" width=(px(width)) height="100" {}
             }
-            @for (i, column) in grid.columns.iter().enumerate() {
-                @if let Some(_) = column.gap_days {
-                    line class="gap" x1=(px(grid.x(i) - grid.pitch / 2.0 - 1.5)) y1="0"
-                        x2=(px(grid.x(i) - grid.pitch / 2.0 - 1.5)) y2="100" {}
-                    line class="gap" x1=(px(grid.x(i) - grid.pitch / 2.0 + 1.5)) y1="0"
-                        x2=(px(grid.x(i) - grid.pitch / 2.0 + 1.5)) y2="100" {}
-                }
-            }
+            (gaps(grid, 100.0))
             @if let Some(x) = grid.now() {
                 line class="today" x1=(px(x)) x2=(px(x)) y1="0" y2="100" {}
             }
@@ -132,18 +140,22 @@ pub fn backdrop(grid: &Grid) -> Markup {
 /// Dates above the columns; over them what is shaded, and today.
 pub fn axis(grid: &Grid, weeks: usize, now_label: &str, looking_at: Timestamp) -> Markup {
     const DATE_WIDTH: f64 = 44.0;
+    const LABEL_WIDTH: f64 = 92.0;
     let every = (DATE_WIDTH / grid.pitch).ceil().max(1.0) as usize;
-    let last = grid.columns.len().saturating_sub(2);
+    let sessions = grid.columns.len() - usize::from(grid.now().is_some());
+    // The newest date that leaves room for today's.
+    let last = (sessions + usize::from(grid.now().is_some())).saturating_sub(1 + every);
+    let last = if grid.now().is_some() { last } else { sessions.saturating_sub(1) };
     let dates = grid
         .columns
         .iter()
         .enumerate()
-        .filter(|(i, c)| c.kind != ColumnKind::Now && *i <= last && (last - i) % every == 0);
-    let label_x = grid.shade().map(
-        |(x, width)| {
-            if width >= 92.0 { (x + width / 2.0, "middle") } else { (x + width - 2.0, "end") }
-        },
-    );
+        .filter(|(i, c)| c.kind != ColumnKind::Now && *i <= last && (last - i).is_multiple_of(every));
+    let end = grid.now().map_or(grid.width, |x| x - 22.0);
+    let label_x = grid.shade().map(|(x, width)| {
+        let middle = x + width / 2.0;
+        if middle + LABEL_WIDTH / 2.0 <= end { (middle, "middle") } else { (end, "end") }
+    });
     html! {
         svg class=(if grid.key == "w" { "chart wide" } else { "chart narrow" })
             viewBox={ "0 0 " (px(grid.width)) " 38" } aria-hidden="true" {

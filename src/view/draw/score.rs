@@ -7,8 +7,8 @@ use maud::{Markup, html};
 
 pub const SCORE_HEIGHT: f64 = 128.0;
 pub const ALLIANCE_HEIGHT: f64 = 66.0;
-/// Labels at every point want so much room each.
-const LABEL_PITCH_MIN: f64 = 22.0;
+const CUT_LABEL_WIDTH: f64 = 24.0;
+const LABELS_MAX: usize = 14;
 
 struct Scale {
     low: f64,
@@ -111,12 +111,19 @@ fn line(grid: &Grid, measure: &Measure, points: &[Point], missing: &[(f64, f64, 
     }
     let scale = Scale::around(&values, measure, 18.0, height - 8.0);
     let path: String = points.iter().map(|p| format!("{},{} ", px(p.x), px(scale.y(p.value)))).collect();
-    let labelled = |i: usize| grid.pitch >= LABEL_PITCH_MIN || i % 2 == (points.len() + 1) % 2 || i == 0;
+    // A long flat line says each figure once.
+    let labelled = |i: usize| {
+        points.len() <= LABELS_MAX || i == 0 || i + 1 == points.len() || points[i].value != points[i - 1].value
+    };
     html! {
         (band(grid, points, &scale))
         @if let Some(cut) = cut {
             line class="cut" x1=(px(leftmost(grid))) x2=(px(grid.width)) y1=(px(scale.y(cut))) y2=(px(scale.y(cut))) {}
-            text class="tick" x=(px(leftmost(grid) - 4.0)) y=(px(scale.y(cut) + 4.0)) text-anchor="end" { (px(cut)) }
+            @if leftmost(grid) >= CUT_LABEL_WIDTH {
+                text class="tick" x=(px(leftmost(grid) - 4.0)) y=(px(scale.y(cut) + 4.0)) text-anchor="end" { (px(cut)) }
+            } @else {
+                text class="tick" x="0" y=(px(scale.y(cut) + 13.0)) { (px(cut)) }
+            }
         }
         @if points.len() > 1 { polyline class="line" points=(path.trim_end()) {} }
         @for (x, value, title) in missing {

@@ -1,7 +1,7 @@
 //! What the therapist says afterwards: plain forms, one endpoint.
 //!
 //! `POST {base}/app/patients/{id}/judgements`, `application/x-www-form-urlencoded`:
-//! `csrf`; `verdict` (`named`, `rupture-yes`, `rupture-no`, `rupture-unsure`, `safety-acknowledged`), `flag`
+//! `csrf`; `verdict` (`named-in-session`, `rupture-yes`, `rupture-no`, `rupture-unsure`, `safety-acknowledged`), `flag`
 //! (logical id, absent without one) and `note`; or `undo` (logical id of the judgement).
 
 use super::model::{PageModel, Said};
@@ -16,7 +16,7 @@ const NOTE_CHARS_MAX: usize = 2000;
 /// The code of a verdict in the form.
 pub fn verdict_code(verdict: Verdict) -> &'static str {
     match verdict {
-        Verdict::Named => "named",
+        Verdict::Named => "named-in-session",
         Verdict::RuptureYes => "rupture-yes",
         Verdict::RuptureNo => "rupture-no",
         Verdict::RuptureUnsure => "rupture-unsure",
@@ -27,7 +27,7 @@ pub fn verdict_code(verdict: Verdict) -> &'static str {
 pub fn afterwards(model: &PageModel, record: &Record) -> Markup {
     let said: Vec<&Said> = model.judgements.iter().filter(|said| said.at <= model.now).rev().take(6).collect();
     html! {
-        section class="card afterwards" aria-labelledby="afterwards-h" {
+        section id="afterwards" class="card afterwards" aria-labelledby="afterwards-h" {
             h2 id="afterwards-h" { (ui::AFTERWARDS) }
             @match (&model.csrf, model.looking_back) {
                 (_, true) => p class="soft" { (ui::LOOK_BACK_ANSWERS) },

@@ -140,7 +140,10 @@ pub fn response_flag(record: &Record, manner: &Manner) -> FlagWords {
         );
     }
     if scores.len() < SCORES_MIN {
-        let why = format!("{}; {} so far", trend, counted(scores.len(), "score", "scores"));
+        let why = match scores.len() {
+            1 => format!("{trend}; one score so far"),
+            _ => trend,
+        };
         return FlagWords::new(Standing::Unknown, OF, "too early to say", why);
     }
     let why = format!("{trend}; {}", range(&scores));
@@ -184,7 +187,11 @@ pub(super) fn score_line(record: &Record, manner: &Manner) -> Line {
         None if record.ended().is_some() => "",
         None => "; on track",
     };
-    Line { main: capital(&trend(&scores)), sub: format!("{}{track}", range(&scores)), ..Line::default() }
+    let sub = match record.active(FlagKind::NotOnTrack) {
+        Some(_) if worse_than_expected(last) => format!("worse than the expected range{track}"),
+        _ => format!("{}{track}", range(&scores)),
+    };
+    Line { main: capital(&trend(&scores)), sub, ..Line::default() }
 }
 
 /// "18 to 10, then flat for five scores".

@@ -258,7 +258,10 @@ fn attendance(record: &Record, manner: &Manner) -> Line {
     };
     let mut sub = vec![usual];
     if service > 0 {
-        sub.push(format!("{} cancelled by the service, counts for nothing", number(service)));
+        sub.push(format!(
+            "{} cancelled by clinician or service, which counts for nothing",
+            number(service)
+        ));
     }
     if unsaid > 0 {
         sub.push(format!("{} cancelled, by whom is not recorded, counts for nothing", number(unsaid)));

@@ -12,7 +12,7 @@ use crate::words::{Column, ColumnKind, Manner, date_short, day_name, ui};
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-const PITCH_MAX: f64 = 42.0;
+const PITCH_MAX: f64 = 52.0;
 /// Left of the oldest column: room for the cut-off's figure.
 const MARGIN: f64 = 26.0;
 
@@ -84,12 +84,6 @@ pub fn row(grid: &Grid, name: &str, title: &str, desc: &str, height: f64, marks:
             title id={ (id) "-t" } { (title) }
             desc id={ (id) "-d" } { (desc) }
             (behind(grid, height))
-            @for (i, column) in grid.columns.iter().enumerate() {
-                @if column.kind == ColumnKind::Break {
-                    rect class="break" x=(px(grid.x(i) - grid.pitch * 0.4)) y="0"
-                        width=(px(grid.pitch * 0.8)) height=(px(height)) {}
-                }
-            }
             (marks)
         }
     }
@@ -109,9 +103,13 @@ fn behind(grid: &Grid, height: f64) -> Markup {
     }
 }
 
-/// A longer while between two sessions: the axis is broken there.
+/// Sessions that the service cancelled, and a longer while between two: the axis is broken there.
 fn gaps(grid: &Grid, height: f64) -> Markup {
     html! {
+        @for (i, _) in grid.columns.iter().enumerate().filter(|(_, c)| c.kind == ColumnKind::Break) {
+            rect class="break" x=(px(grid.x(i) - grid.pitch * 0.42)) y="0"
+                width=(px(grid.pitch * 0.84)) height=(px(height)) {}
+        }
         @for (i, _) in grid.columns.iter().enumerate().filter(|(_, c)| c.gap_days.is_some()) {
             @for aside in [-1.5, 1.5] {
                 @let x = grid.x(i) - grid.pitch / 2.0 + aside;

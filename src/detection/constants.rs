@@ -1,0 +1,334 @@
+//! Every number the model uses, and where it comes from.
+//!
+//! [`Constants::default`] is what ships; `tautline fit` writes another set to a file. "Simulation" marks a
+//! number found on an independent simulation of 3,000 clients, not in a paper; "choice" marks one that
+//! nobody has measured. Units: days for time, u (PHQ-9 points, see [`crate::domain::Measure::u`]) for scores.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Constants {
+    /// Chances that a new client is aligned, withdrawing, ruptured (simulation; 19.7 % drop out in all,
+    /// Swift & Greenberg 2012).
+    pub prior: [f64; 3],
+    /// Transition in one nominal interval, rows from, columns to: aligned, withdrawing, ruptured
+    /// (simulation; the longest decline before a rupture is six sessions, Gumz 2012,
+    /// doi 10.1186/1471-2288-12-10).
+    pub transition: [[f64; 3]; 3],
+    /// What the record of a client weighs against the population when their own rate of leaving alignment
+    /// is estimated: prior number of departures (choice; keeps a faultless client from drifting upwards).
+    pub departure_weight: f64,
+    /// Longest silence that still moves the state, nominal intervals (simulation).
+    pub elapsed_max: f64,
+    /// Nominal interval before the client has one of their own.
+    pub interval_days_default: f64,
+    /// Longest nominal interval that is believed (choice).
+    pub interval_days_max: f64,
+
+    pub attendance: AttendanceConstants,
+    pub homework: HomeworkConstants,
+    pub rom: RomConstants,
+    pub alliance: AllianceConstants,
+    pub trajectory: TrajectoryConstants,
+    pub not_on_track: NotOnTrackConstants,
+
+    /// Share of the old counts that a step spent aligned forgets (simulation).
+    pub forget: f64,
+    /// A bad outcome's own probability never falls below this share of the population's: after forty
+    /// faultless steps a good one still says something (choice, see the law in `laws.rs`).
+    pub floor: f64,
+    /// Evidence of one signal at one step stays within ± this, nats: no single signal decides (simulation).
+    pub evidence_max: f64,
+    /// n/(n + this): how far an effect size is trusted after n values of the client's own (simulation).
+    pub shrink: f64,
+
+    pub flag: FlagConstants,
+    pub calibration: Calibration,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AttendanceConstants {
+    /// Severity u of: attended, late, client cancelled or rescheduled, no-show. No-shows, not cancellations,
+    /// go with less change (Xiao 2017, 5,253 clients).
+    pub severity: [f64; 4],
+    /// Population mean of the same (14,709 patient-days of public attendance data, and simulation).
+    pub mean: [f64; 4],
+    /// Weight of that mean, in slots.
+    pub weight: f64,
+    /// Tilt when withdrawing, when ruptured.
+    pub tilt: [f64; 2],
+    /// Late from this many minutes on.
+    pub late_minutes: f64,
+    /// More space asked for: from this many nominal intervals on.
+    pub spacing_intervals: f64,
+    /// Evidence of it: ln(.06/.025), ln(.10/.025) (simulation).
+    pub spacing: [f64; 2],
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HomeworkConstants {
+    /// Severity u of: done; partial, poor or late; not done.
+    pub severity: [f64; 3],
+    /// Population mean of the same (simulation; quality M 2.71 of 4, slowly falling, Haller & Watzke 2021).
+    pub mean: [f64; 3],
+    pub weight: f64,
+    pub tilt: [f64; 2],
+    /// Less homework by a client who is well is no rupture: strength of that excuse (simulation).
+    pub justification: f64,
+    /// Improvement that excuses fully, in reliable changes.
+    pub justification_rci: f64,
+    /// Done from this share on (choice).
+    pub done_share: f64,
+    /// Quality at or below this is poor.
+    pub poor_quality: f64,
+    /// What is marked done during the session counts as brought to it (choice).
+    pub grace_hours: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RomConstants {
+    /// Severity u of: complete; partial or perfunctory; missed.
+    pub severity: [f64; 3],
+    pub mean: [f64; 3],
+    pub weight: f64,
+    pub tilt: [f64; 2],
+    /// Under this many seconds an item an answer is no answer (Bowling; Behav Res Methods 2024: of the
+    /// indices of careless answering only this one is better than chance).
+    pub perfunctory_seconds: f64,
+    /// Standard deviation of ln(seconds per item), and effect when withdrawing, when ruptured (simulation).
+    pub speed_sd: f64,
+    pub speed_effect: [f64; 2],
+    /// Practice makes faster: the baseline moves this far to each new value at least (choice).
+    pub speed_follow: f64,
+    /// Fills before a measure that no Task asks for is expected (choice).
+    pub expected_after: u32,
+    /// Misses in a row after which it is no longer expected: nobody sends it any more (choice).
+    pub expected_misses_max: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AllianceConstants {
+    /// Standard deviation from session to session as a share of the measure's range: 1.9 of 40 on the SRS.
+    pub sd_share: f64,
+    /// Effect when withdrawing, when ruptured (simulation; drops of 1 and of 2 sd are both in use, Gumz 2012).
+    pub effect: [f64; 2],
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrajectoryConstants {
+    /// Expected change of a client who starts at 15, in the first slot, u; it shrinks with e^(−n/decay).
+    pub drift: f64,
+    pub drift_decay: f64,
+    /// Variance of the level's own walk, per slot.
+    pub walk: f64,
+    /// Standard error of a score: the reliable change (6 u) over this.
+    pub error_divisor: f64,
+    /// Beyond this many standard errors a score moves the level less.
+    pub robust: f64,
+    pub effect: [f64; 2],
+    /// Least and most evidence of one step.
+    pub evidence: [f64; 2],
+    /// Scores in a plateau's window, least and most (choice).
+    pub plateau_scores: [usize; 2],
+}
+
+/// Placeholders until a service has its own (`tautline fit`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NotOnTrackConstants {
+    /// ETR(n) = y₀ − this·ln(1 + n)·y₀/15.
+    pub expected_gain: f64,
+    /// Width of the expected range, standard deviations.
+    pub width: f64,
+    /// sd = √(first + second·n).
+    pub variance: [f64; 2],
+    /// Worse than the best by this many reliable changes.
+    pub deterioration_rci: f64,
+    /// A plateau: less than this many reliable changes of gain …
+    pub plateau_change_rci: f64,
+    /// … over this many scores …
+    pub plateau_scores: usize,
+    /// … after an earlier gain of this many. .75, not 1: 18 → 13 on the PHQ-9 is a plateau too (choice).
+    pub plateau_gain_rci: f64,
+    /// Scores back inside the expected range that close the Flag.
+    pub inside_scores: u32,
+}
+
+/// Chosen by the number of slots between false alarms, not by eye.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FlagConstants {
+    /// Calibrated probability at which the engagement Flag opens, and is watched, and below which it fades.
+    pub open: f64,
+    pub watch: f64,
+    pub resolve: f64,
+    /// Two signals must have gathered this much evidence.
+    pub gate: f64,
+    /// Share of the gathered evidence that is still remembered a step later.
+    pub gate_memory: f64,
+    /// No Flag before this many slots.
+    pub warm_up: u32,
+    /// Steps running below `resolve`.
+    pub resolve_steps: u32,
+    /// No contact from this many nominal intervals on.
+    pub silence_intervals: f64,
+    /// Disengaged from this many days on.
+    pub disengaged_days: f64,
+    /// Withdrawal-like from + this on, dissatisfaction-like from − this on (AUROC .70: a hint).
+    pub pattern: f64,
+    /// Weight of alliance and trajectory in it.
+    pub pattern_weight: f64,
+    /// "Named in session": chances of leaving withdrawal and rupture are multiplied by this (choice; repair
+    /// goes with outcome, r = .29, Eubanks 2018, doi 10.1037/pst0000185) …
+    pub named_factor: f64,
+    /// … for this many steps.
+    pub named_steps: u32,
+}
+
+/// logit P′ = intercept + slope·logit P (simulation; to be refitted on judged Flags).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    pub intercept: f64,
+    pub slope: f64,
+}
+
+impl Default for Constants {
+    fn default() -> Self {
+        Constants {
+            prior: [0.93, 0.06, 0.01],
+            transition: [[0.96, 0.035, 0.005], [0.28, 0.52, 0.20], [0.18, 0.08, 0.74]],
+            departure_weight: 0.2,
+            elapsed_max: 3.0,
+            interval_days_default: 7.0,
+            interval_days_max: 28.0,
+            attendance: AttendanceConstants::default(),
+            homework: HomeworkConstants::default(),
+            rom: RomConstants::default(),
+            alliance: AllianceConstants::default(),
+            trajectory: TrajectoryConstants::default(),
+            not_on_track: NotOnTrackConstants::default(),
+            forget: 0.015,
+            floor: 0.3,
+            evidence_max: 1.2,
+            shrink: 1.5,
+            flag: FlagConstants::default(),
+            calibration: Calibration::default(),
+        }
+    }
+}
+
+impl Default for AttendanceConstants {
+    fn default() -> Self {
+        AttendanceConstants {
+            severity: [0.0, 0.4, 0.6, 1.0],
+            mean: [0.77, 0.08, 0.08, 0.07],
+            weight: 3.5,
+            tilt: [0.8, 1.4],
+            late_minutes: 8.0,
+            spacing_intervals: 1.7,
+            spacing: [0.875_468_737_353_9, 1.386_294_361_119_89],
+        }
+    }
+}
+
+impl Default for HomeworkConstants {
+    fn default() -> Self {
+        HomeworkConstants {
+            severity: [0.0, 0.6, 1.0],
+            mean: [0.57, 0.24, 0.19],
+            weight: 2.1,
+            tilt: [1.0, 1.8],
+            justification: 0.8,
+            justification_rci: 1.5,
+            done_share: 0.8,
+            poor_quality: 1.0,
+            grace_hours: 3.0,
+        }
+    }
+}
+
+impl Default for RomConstants {
+    fn default() -> Self {
+        RomConstants {
+            severity: [0.0, 0.6, 1.0],
+            mean: [0.80, 0.06, 0.14],
+            weight: 2.8,
+            tilt: [1.0, 1.8],
+            perfunctory_seconds: 2.0,
+            speed_sd: 0.26,
+            speed_effect: [0.4, 0.8],
+            speed_follow: 0.25,
+            expected_after: 3,
+            expected_misses_max: 4,
+        }
+    }
+}
+
+impl Default for AllianceConstants {
+    fn default() -> Self {
+        AllianceConstants { sd_share: 1.9 / 40.0, effect: [0.7, 1.2] }
+    }
+}
+
+impl Default for TrajectoryConstants {
+    fn default() -> Self {
+        TrajectoryConstants {
+            drift: 0.48,
+            drift_decay: 6.0,
+            walk: 1.0,
+            error_divisor: 2.77,
+            robust: 3.0,
+            effect: [0.25, 0.45],
+            evidence: [-0.5, 1.0],
+            plateau_scores: [4, 8],
+        }
+    }
+}
+
+impl Default for NotOnTrackConstants {
+    fn default() -> Self {
+        NotOnTrackConstants {
+            expected_gain: 2.6,
+            width: 1.28,
+            variance: [8.0, 1.2],
+            deterioration_rci: 1.0,
+            plateau_change_rci: 0.5,
+            plateau_scores: 5,
+            plateau_gain_rci: 0.75,
+            inside_scores: 2,
+        }
+    }
+}
+
+impl Default for FlagConstants {
+    fn default() -> Self {
+        FlagConstants {
+            open: 0.40,
+            watch: 0.35,
+            resolve: 0.27,
+            gate: 0.25,
+            gate_memory: 0.7,
+            warm_up: 3,
+            resolve_steps: 2,
+            silence_intervals: 2.0,
+            disengaged_days: 56.0,
+            pattern: 0.5,
+            pattern_weight: 1.5,
+            named_factor: 1.5,
+            named_steps: 2,
+        }
+    }
+}
+
+impl Default for Calibration {
+    fn default() -> Self {
+        Calibration { intercept: -0.39, slope: 0.71 }
+    }
+}

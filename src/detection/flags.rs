@@ -1,0 +1,173 @@
+//! Episodes: when a Flag was raised, on what, and when and why it came down.
+//!
+//! A Flag may open at any instant at which something became known, so that it is there before the session;
+//! it comes down at steps, by a practitioner's word, or with time. An episode is keyed to the last step before
+//! it opened, which no later booking can change.
+
+use super::constants::FlagConstants;
+use crate::domain::*;
+use jiff::Timestamp;
+
+#[derive(Default)]
+pub struct Flags {
+    pub episodes: Vec<Episode>,
+    engagement: Option<OpenEngagement>,
+    not_on_track: Option<usize>,
+    /// Open safety episodes and the measure that raised each.
+    safety: Vec<(usize, String)>,
+    /// Eight weeks of silence closed the last one: nothing opens before there is contact again.
+    pub disengaged: bool,
+}
+
+#[derive(Clone, Copy)]
+struct OpenEngagement {
+    episode: usize,
+    /// Signals that raised it, in the order of `SignalKind::ALL`.
+    raised: [bool; 5],
+    low_run: u32,
+    good: bool,
+    /// Steps since it opened.
+    steps: u32,
+}
+
+impl Flags {
+    pub fn engagement(&self) -> bool {
+        self.engagement.is_some()
+    }
+
+    pub fn not_on_track(&self) -> bool {
+        self.not_on_track.is_some()
+    }
+
+    /// Kinds that stand now.
+    pub fn active(&self) -> Vec<FlagKind> {
+        let mut kinds = Vec::new();
+        if self.engagement.is_some() {
+            kinds.push(FlagKind::EngagementDrop);
+        }
+        if self.not_on_track.is_some() {
+            kinds.push(FlagKind::NotOnTrack);
+        }
+        if !self.safety.is_empty() {
+            kinds.push(FlagKind::SafetyItem);
+        }
+        kinds
+    }
+
+    fn open(&mut self, kind: FlagKind, key: StepKey, at: Timestamp, why: Why, rests_on: Vec<Source>) -> usize {
+        let taken = |key: &EpisodeKey| self.episodes.iter().any(|e| e.kind == kind && e.key == *key);
+        let mut key = EpisodeKey::Step(key);
+        // a second episode after the same step (a false alarm, then more): numbered by week instead
+        let mut week = (at.as_second() / (7 * 86_400)).max(0) as u32;
+        while taken(&key) {
+            key = EpisodeKey::Step(StepKey::Week(week));
+            week += 1;
+        }
+        self.episodes.push(Episode { kind, key, opened: at, closed: None, rests_on, judged: Vec::new(), why });
+        self.episodes.len() - 1
+    }
+
+    fn close(&mut self, episode: usize, at: Timestamp, how: Closing) {
+        let at = at.max(self.episodes[episode].opened);
+        self.episodes[episode].closed = Some((at, how));
+    }
+
+    pub fn open_engagement(&mut self, key: StepKey, at: Timestamp, why: Why, raised: [bool; 5], rests_on: Vec<Source>) {
+        let episode = self.open(FlagKind::EngagementDrop, key, at, why, rests_on);
+        self.engagement = Some(OpenEngagement { episode, raised, low_run: 0, good: false, steps: 0 });
+    }
+
+    pub fn close_engagement(&mut self, at: Timestamp, how: Closing) {
+        if let Some(open) = self.engagement.take() {
+            self.close(open.episode, at, how);
+        }
+    }
+
+    /// A step went by with the Flag up: it fades after two low steps running and something good in a signal
+    /// that raised it. `good`: good outcomes since the step before, per signal.
+    pub fn step_engagement(
+        &mut self,
+        probability: f64,
+        good: [bool; 5],
+        silent: bool,
+        at: Timestamp,
+        c: &FlagConstants,
+    ) {
+        let Some(open) = &mut self.engagement else { return };
+        if open.steps > 0 && (0..5).any(|s| good[s] && open.raised[s]) {
+            open.good = true;
+        }
+        open.steps += 1;
+        open.low_run = if probability < c.resolve { open.low_run + 1 } else { 0 };
+        if open.low_run >= c.resolve_steps && open.good && !silent {
+            self.close_engagement(at, Closing::Resolved);
+        }
+    }
+
+    pub fn open_not_on_track(&mut self, key: StepKey, at: Timestamp, why: Why, rests_on: Vec<Source>) {
+        self.not_on_track = Some(self.open(FlagKind::NotOnTrack, key, at, why, rests_on));
+    }
+
+    pub fn close_not_on_track(&mut self, at: Timestamp, how: Closing) {
+        if let Some(open) = self.not_on_track.take() {
+            self.close(open, at, how);
+        }
+    }
+
+    /// A safety item answered. Outside the model: at once, whatever the rest says.
+    pub fn safety_answer(&mut self, form: &Administration) {
+        let Some(answer) = form.safety else { return };
+        let open = self.safety.iter().position(|(_, m)| *m == form.measure.canonical);
+        if answer.value > 0.0 {
+            if open.is_none() {
+                self.safety.push((self.episodes.len(), form.measure.canonical.clone()));
+                self.episodes.push(Episode {
+                    kind: FlagKind::SafetyItem,
+                    key: EpisodeKey::Response(form.source.clone()),
+                    opened: form.at,
+                    closed: None,
+                    rests_on: vec![form.source.clone()],
+                    judged: Vec::new(),
+                    why: Why::SafetyAnswer,
+                });
+            }
+        } else if let Some(open) = open.filter(|_| form.finished && form.complete) {
+            let (episode, _) = self.safety.remove(open);
+            self.close(episode, form.at, Closing::AnsweredZero);
+        }
+    }
+
+    /// A practitioner's word. About the engagement episode that stands, else the last one before.
+    pub fn judge(&mut self, judgement: &Judgement) {
+        let word = (judgement.known, judgement.verdict, judgement.source.clone());
+        if judgement.verdict == Verdict::SafetyAcknowledged {
+            for (episode, _) in std::mem::take(&mut self.safety) {
+                self.episodes[episode].judged.push(word.clone());
+                self.close(episode, judgement.known, Closing::Acknowledged);
+            }
+            return;
+        }
+        let about = match &self.engagement {
+            Some(open) => Some(open.episode),
+            None => self.episodes.iter().rposition(|e| e.kind == FlagKind::EngagementDrop),
+        };
+        if let Some(episode) = about {
+            self.episodes[episode].judged.push(word);
+        }
+        if judgement.verdict == Verdict::RuptureNo {
+            self.close_engagement(judgement.known, Closing::FalseAlarm);
+        }
+    }
+
+    /// A planned ending closes what the model raised. An unacknowledged safety answer outlives it, but not
+    /// the client.
+    pub fn end(&mut self, ending: &Ending) {
+        self.close_engagement(ending.at, Closing::Ended);
+        self.close_not_on_track(ending.at, Closing::Ended);
+        if ending.kind == EndingKind::Deceased {
+            for (episode, _) in std::mem::take(&mut self.safety) {
+                self.close(episode, ending.at, Closing::Ended);
+            }
+        }
+    }
+}

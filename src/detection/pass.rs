@@ -1,0 +1,579 @@
+//! One forward pass over the record.
+
+use super::attendance;
+use super::constants::Constants;
+use super::evaluate::{self, Evaluation, Inputs};
+use super::flags::Flags;
+use super::intake::{AttendanceItem, Intake};
+use super::record::{Group, Moment, Record, days, later};
+use super::state::{Instrument, Scales, State};
+use crate::domain::*;
+use jiff::{Timestamp, ToSpan};
+use std::sync::Arc;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Not asked yet.
+    Unknown,
+    Waiting,
+    Missed,
+    Settled,
+}
+
+pub(super) struct Pass<'a> {
+    pub c: &'a Constants,
+    pub record: &'a Record<'a>,
+    pub scales: Scales,
+    pub state: State,
+    pub intake: Intake,
+    pub instruments: Vec<Instrument>,
+    pub primary: Option<usize>,
+    pub flags: Flags,
+    pub steps: Vec<Assessment>,
+    /// Per group, homework, due: already taken in.
+    pub counted_groups: Vec<bool>,
+    pub counted_homework: Vec<bool>,
+    pub dues: Vec<Due>,
+    pub ended: Option<Timestamp>,
+    /// Some slot is known: weeks are no steps any more.
+    pub appointments: bool,
+    /// Latest instant at which a slot took up time, or the client gave one up.
+    busy: Option<Timestamp>,
+    /// Nothing booked since.
+    free: Option<Timestamp>,
+    silence_told: bool,
+    /// Standings before it have started.
+    standing: usize,
+    /// Evaluation of the look at the step that comes next.
+    looked: Option<(Timestamp, Evaluation)>,
+}
+
+impl<'a> Pass<'a> {
+    pub fn new(record: &'a Record<'a>, c: &'a Constants) -> Self {
+        let scales = Scales::new(c);
+        Pass {
+            c,
+            record,
+            state: State::new(c, &scales),
+            scales,
+            intake: Intake::default(),
+            instruments: Vec::new(),
+            primary: None,
+            flags: Flags::default(),
+            steps: Vec::with_capacity(record.groups.len()),
+            counted_groups: vec![false; record.groups.len()],
+            counted_homework: vec![false; record.homework.len()],
+            dues: vec![Due::Unknown; record.dues.len()],
+            ended: None,
+            appointments: record.slots.iter().any(|s| s.booked.is_none()),
+            busy: None,
+            free: None,
+            silence_told: false,
+            standing: 0,
+            looked: None,
+        }
+    }
+
+    pub fn run(mut self, as_of: Timestamp) -> Course {
+        let moments = &self.record.moments;
+        let mut n = 0;
+        while n < moments.len() && moments[n].0 <= as_of {
+            let at = moments[n].0;
+            self.silence(at);
+            let mut facts = false;
+            while n < moments.len() && moments[n].0 == at {
+                let moment = moments[n].1;
+                let fact = !matches!(
+                    moment,
+                    Moment::Look(_)
+                        | Moment::LookWeek(_)
+                        | Moment::Step(_)
+                        | Moment::StepMoved(_)
+                        | Moment::StepWeek(_)
+                );
+                if fact && at >= as_of {
+                    break;
+                }
+                facts |= fact;
+                self.happen(at, moment);
+                n += 1;
+            }
+            self.looked = None;
+            self.settle(at);
+            if facts {
+                self.check(at);
+            }
+            if at >= as_of {
+                break;
+            }
+        }
+        self.silence(as_of);
+        let next_change = self.next_change(n, as_of);
+        self.finish(as_of, n > 0, next_change)
+    }
+
+    fn happen(&mut self, at: Timestamp, moment: Moment) {
+        match moment {
+            Moment::Look(group) => self.look_at_group(at, group),
+            Moment::LookWeek(week) => self.look_at_week(at, week),
+            Moment::Step(group) => {
+                let group = &self.record.groups[group];
+                let key = StepKey::Appointment(self.record.slots[group.from].source.id.clone());
+                self.step(at, key, Some(group.start));
+            }
+            Moment::StepMoved(slot) => {
+                let key = StepKey::Appointment(self.record.slots[slot].source.id.clone());
+                self.step(at, key, Some(at));
+            }
+            Moment::StepWeek(week) => {
+                if !self.appointments {
+                    self.step(at, StepKey::Week(week), None);
+                }
+            }
+            Moment::Booked(_) => self.appointments = true,
+            Moment::Moved(slot, n) => self.moved(at, slot, n),
+            Moment::SlotKnown(slot) => self.slot_known(at, slot),
+            Moment::HomeworkKnown(n) => self.homework_known(at, n),
+            Moment::HomeworkDue(n) => self.homework_due(at, n),
+            Moment::Asked(n) => self.asked(n),
+            Moment::FilledIn(n) => self.filled_in(at, n),
+            Moment::MeasureDue(n) => self.measure_due(at, n),
+            Moment::Judged(n) => self.judged(n),
+            Moment::Ended(n) => self.end(n),
+        }
+    }
+
+    pub(super) fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            c: self.c,
+            scales: &self.scales,
+            state: &self.state,
+            intake: &self.intake,
+            instruments: &self.instruments,
+            primary: self.primary,
+        }
+    }
+
+    /// Nominal intervals from the last step to `target`; the time beyond one is a break, whoever made it (a
+    /// gap the client asked for speaks by itself). With nothing booked: whole intervals of silence.
+    fn elapsed(&self, target: Option<Timestamp>, now: Timestamp) -> f64 {
+        let Some(since) = self.state.since else { return 0.0 };
+        let interval = self.state.interval(target, self.c);
+        match target {
+            Some(target) => (days(since, target) / interval).clamp(0.0, 1.0),
+            None => (days(since, now) / interval).floor().clamp(1.0, self.c.elapsed_max),
+        }
+    }
+
+    fn evaluate(&self, target: Option<Timestamp>, now: Timestamp, missed: Vec<usize>) -> Evaluation {
+        let spacing = target.filter(|_| !self.intake.mute_spacing).and_then(|target| {
+            let kept = self.state.kept.filter(|k| Some(*k) == self.state.last_slot)?;
+            if self.state.gaps() < 2 {
+                return None;
+            }
+            let interval = self.state.interval(None, self.c);
+            attendance::spacing_days(self.record, kept, target, now, interval, &self.c.attendance)
+        });
+        self.inputs().evaluate(self.elapsed(target, now), spacing, missed)
+    }
+
+    fn look_at_group(&mut self, at: Timestamp, index: usize) {
+        let record = self.record;
+        let group = &record.groups[index];
+        let slots = &record.slots[group.from..group.to];
+        let key = StepKey::Appointment(slots[0].source.id.clone());
+        let ids = slots.iter().map(|s| s.source.id.clone()).collect();
+        if group.step == Some(at) {
+            let e = self.evaluate(Some(at), at, self.expected_and_missed(Some(group), at));
+            self.flags_at_step(at, &e);
+            let line = self.assessment(key, ids, at, &e);
+            self.steps.push(line);
+            self.looked = Some((at, e));
+        } else {
+            let e = self.evaluate(Some(at), at, Vec::new());
+            let line = self.assessment(key, ids, at, &e);
+            self.steps.push(line);
+        }
+    }
+
+    fn look_at_week(&mut self, at: Timestamp, week: u32) {
+        if self.appointments {
+            return;
+        }
+        let e = self.evaluate(Some(at), at, self.expected_and_missed(None, at));
+        self.flags_at_step(at, &e);
+        let line = self.assessment(StepKey::Week(week), Vec::new(), at, &e);
+        self.steps.push(line);
+        self.looked = Some((at, e));
+    }
+
+    fn step(&mut self, at: Timestamp, key: StepKey, slot: Option<Timestamp>) {
+        if self.state.since == Some(at) && self.state.key.is_some() {
+            return;
+        }
+        let e = match self.looked.take() {
+            Some((looked, e)) if looked == at => e,
+            _ => {
+                let e = self.evaluate(Some(at), at, self.expected_and_missed(None, at));
+                self.flags_at_step(at, &e);
+                e
+            }
+        };
+        if self.ended.is_some() {
+            self.intake.clear();
+            return;
+        }
+        evaluate::commit(&mut self.state, &self.scales, &mut self.instruments, &mut self.intake, &e, self.c);
+        self.state.since = Some(at);
+        self.state.key = Some(key);
+        match slot {
+            Some(start) => {
+                self.state.slot_steps += 1;
+                self.state.slot_passed(start);
+                self.busy = self.busy.max(Some(at));
+            }
+            None => self.state.week_steps += 1,
+        }
+    }
+
+    /// Instruments that no Task asks for, whose usual fill did not come before this step.
+    fn expected_and_missed(&self, group: Option<&Group>, at: Timestamp) -> Vec<usize> {
+        let step = self.state.steps();
+        let cancelled = group.is_some_and(|g| {
+            self.record.slots[g.from..g.to].iter().filter(|s| !s.by_service()).all(|s| s.cancelled() && s.known() < at)
+        });
+        let session = self.state.last_slot.filter(|s| self.state.kept == Some(*s));
+        (0..self.instruments.len())
+            .filter(|n| {
+                let instrument = &self.instruments[*n];
+                let due = instrument.measure.role == Role::Outcome && instrument.habit.missed(step, &self.c.rom);
+                if !due || !instrument.habit.around_session() {
+                    return due && !cancelled;
+                }
+                // around the session: only of one that was kept, and of which nothing came
+                session.is_some_and(|start| {
+                    let window = start.saturating_sub(2.hours()).unwrap_or(start);
+                    instrument.habit.last_at.is_none_or(|last| last < window)
+                })
+            })
+            .collect()
+    }
+
+    pub(super) fn warming_up(&self) -> bool {
+        self.baseline_steps() < self.c.flag.warm_up
+    }
+
+    pub(super) fn baseline_steps(&self) -> u32 {
+        if self.appointments { self.state.slot_steps } else { self.state.week_steps }
+    }
+
+    fn key(&self) -> StepKey {
+        self.state.key.clone().unwrap_or(StepKey::Client)
+    }
+
+    fn flags_at_step(&mut self, at: Timestamp, e: &Evaluation) {
+        if self.ended.is_some() {
+            return;
+        }
+        let good = self.good();
+        let silent = self.silent(at);
+        let p = e.engagement_probability(self.c);
+        self.flags.step_engagement(p, good, silent, at, &self.c.flag);
+        self.raise(at, e);
+        self.raise_not_on_track(at);
+    }
+
+    /// Good outcomes taken in, per signal.
+    fn good(&self) -> [bool; 5] {
+        let intake = &self.intake;
+        let mut good = [false; 5];
+        good[evaluate::ATTENDANCE] = intake.attendance.iter().any(|a| a.severity == Some(0));
+        good[evaluate::HOMEWORK] = intake.homework.iter().any(|h| h.severity == 0);
+        good[evaluate::ROM] = intake.rom.iter().any(|r| r.severity == 0);
+        good[evaluate::ALLIANCE] = intake.alliance.iter().any(|a| a.worse.is_some_and(|(worse, _)| worse <= 0.0));
+        good
+    }
+
+    /// Opens the engagement Flag where the evidence carries it.
+    fn raise(&mut self, at: Timestamp, e: &Evaluation) {
+        if self.ended.is_some()
+            || self.flags.engagement()
+            || self.flags.disengaged
+            || self.warming_up()
+            || e.engagement_probability(self.c) < self.c.flag.open
+        {
+            return;
+        }
+        let raised = e.raising(self.c);
+        if raised.iter().filter(|r| **r).count() < 2 {
+            return;
+        }
+        let rests_on = self.grounds(raised);
+        self.flags.open_engagement(self.key(), at, Why::Signals, raised, rests_on);
+    }
+
+    /// What these signals rest on, now and at the last steps with evidence.
+    fn grounds(&self, raised: [bool; 5]) -> Vec<Source> {
+        let mut rests_on: Vec<Source> = Vec::new();
+        for (n, kind) in SignalKind::ALL.iter().enumerate().filter(|(n, _)| raised[*n]) {
+            rests_on.extend(self.rests_on(*kind));
+            for step in self.steps.iter().rev().take(4) {
+                if step.signals[n].evidence > 0.0 {
+                    rests_on.extend(step.signals[n].rests_on.iter().cloned());
+                }
+            }
+        }
+        rests_on.sort_unstable();
+        rests_on.dedup();
+        rests_on
+    }
+
+    pub(super) fn raise_not_on_track(&mut self, at: Timestamp) {
+        if self.ended.is_some() || self.flags.not_on_track() || self.warming_up() {
+            return;
+        }
+        let Some(t) = self.primary.and_then(|p| self.instruments[p].trajectory.as_ref()) else {
+            return;
+        };
+        if let Some(why) = t.outside {
+            let from = t.scores.len().saturating_sub(match why {
+                Why::Plateau => self.c.not_on_track.plateau_scores,
+                _ => 2,
+            });
+            let rests_on = t.sources[from..].to_vec();
+            self.flags.open_not_on_track(self.key(), at, why, rests_on);
+        }
+    }
+
+    /// Something became known: the Flag may open before the session.
+    fn check(&mut self, at: Timestamp) {
+        if self.ended.is_some() || self.flags.engagement() || self.warming_up() {
+            return;
+        }
+        let next = self.record.next_standing(self.standing, at, true).map(|s| s.start);
+        let e = self.evaluate(next, instant_after(at), Vec::new());
+        self.raise(at, &e);
+    }
+
+    pub(super) fn gave_up_time(&mut self, at: Timestamp) {
+        self.busy = self.busy.max(Some(at));
+    }
+
+    /// Whether anything is booked after this instant; silence begins where nothing is.
+    fn settle(&mut self, at: Timestamp) {
+        let standings = &self.record.standings;
+        while self.standing < standings.len() && standings[self.standing].start <= at {
+            self.standing += 1;
+        }
+        if self.record.next_standing(self.standing, at, true).is_some() {
+            self.free = None;
+            self.silence_told = false;
+            self.flags.disengaged = false;
+        } else if self.free.is_none() {
+            self.free = self.busy;
+        }
+    }
+
+    fn silence_limit(&self) -> Option<Timestamp> {
+        let interval = self.state.interval(None, self.c);
+        self.free
+            .filter(|_| self.state.slot_steps > 0)
+            .map(|free| later(free, self.c.flag.silence_intervals * interval))
+    }
+
+    pub(super) fn silent(&self, at: Timestamp) -> bool {
+        self.silence_limit().is_some_and(|limit| limit < at)
+    }
+
+    /// Time alone, up to an instant at which something happens.
+    fn silence(&mut self, before: Timestamp) {
+        if self.ended.is_some() {
+            return;
+        }
+        let (Some(limit), Some(free)) = (self.silence_limit(), self.free) else { return };
+        if limit < before && !self.silence_told {
+            self.silence_told = true;
+            if !self.flags.engagement() && !self.warming_up() {
+                let mut raised = [false; 5];
+                raised[evaluate::ATTENDANCE] = true;
+                let rests_on = self.grounds_of_silence(free);
+                self.flags.open_engagement(self.key(), limit, Why::NoContact, raised, rests_on);
+            }
+        }
+        let gone = later(free, self.c.flag.disengaged_days);
+        if gone < before && !self.flags.disengaged {
+            self.flags.close_engagement(gone, Closing::Disengaged);
+            self.flags.disengaged = true;
+        }
+    }
+
+    fn grounds_of_silence(&self, free: Timestamp) -> Vec<Source> {
+        let last = self.state.last_slot.unwrap_or(free);
+        let to = self.record.slots.partition_point(|s| s.start <= last);
+        let from = self.record.slots.partition_point(|s| s.start < last);
+        self.record.slots[from..to].iter().map(|s| s.source.clone()).collect()
+    }
+
+    fn moved(&mut self, at: Timestamp, index: usize, n: usize) {
+        let slot = self.record.slots[index];
+        let (from, to) = (slot.moves[n].from, slot.moves[n].to);
+        let twin = self.intake.attendance.iter().any(|a| a.moved == Some((from, to)));
+        if twin || self.ended.is_some() || (slot.by_service() && slot.known() <= at) {
+            return;
+        }
+        self.intake.attendance.push(AttendanceItem {
+            outcome: AttendanceOutcome::Rescheduled,
+            severity: attendance::severity(AttendanceOutcome::Rescheduled),
+            moved: Some((from, to)),
+            rests_on: vec![slot.source.clone()],
+            muted: false,
+        });
+    }
+
+    fn slot_known(&mut self, at: Timestamp, index: usize) {
+        let record = self.record;
+        let slot = record.slots[index];
+        self.appointments = true;
+        if slot.by_service() {
+            self.show_slot(slot, AttendanceOutcome::CancelledByService, None);
+        } else if slot.cancelled() {
+            self.gave_up_time(at);
+        }
+        let group = record.group_of[index];
+        if self.counted_groups[group] {
+            return;
+        }
+        let Some((outcome, index)) = attendance::of_group(record, group, at, &self.c.attendance) else {
+            return;
+        };
+        if outcome == AttendanceOutcome::CancelledByService {
+            return;
+        }
+        self.counted_groups[group] = true;
+        let slot = record.slots[index];
+        if slot.kept() {
+            self.state.kept = self.state.kept.max(Some(slot.start));
+            if self.ended.is_some_and(|ended| ended < slot.start) {
+                self.resume(at);
+            }
+        }
+        self.show_slot(slot, outcome, attendance::severity(outcome));
+    }
+
+    fn show_slot(&mut self, slot: &Slot, outcome: AttendanceOutcome, severity: Option<usize>) {
+        let mut rests_on = vec![slot.source.clone()];
+        rests_on.extend(slot.also.iter().cloned());
+        self.intake.attendance.push(AttendanceItem { outcome, severity, moved: None, rests_on, muted: false });
+    }
+
+    fn judged(&mut self, n: usize) {
+        let judgement = self.record.judgements[n];
+        self.flags.judge(judgement);
+        match judgement.verdict {
+            Verdict::RuptureNo => {
+                self.state.restart(judgement.known, self.c);
+                self.intake.mute();
+            }
+            Verdict::Named => {
+                self.state.named = self.c.flag.named_steps;
+                self.state.refresh(self.c);
+            }
+            Verdict::RuptureYes | Verdict::RuptureUnsure | Verdict::SafetyAcknowledged => {}
+        }
+    }
+
+    fn end(&mut self, n: usize) {
+        let ending = self.record.endings[n];
+        self.flags.end(ending);
+        self.ended = Some(ending.at);
+        self.free = None;
+        self.state.restart(ending.at, self.c);
+        self.intake.clear();
+    }
+
+    /// A session was kept after the ending: treatment goes on, from where a new client starts.
+    fn resume(&mut self, at: Timestamp) {
+        self.ended = None;
+        self.state.restart(at, self.c);
+        self.intake.clear();
+    }
+
+    /// The next instant at which time alone may change what is said.
+    fn next_change(&self, next: usize, as_of: Timestamp) -> Option<Timestamp> {
+        let after = |at: Timestamp| at.saturating_add(1.microsecond()).unwrap_or(Timestamp::MAX);
+        let mut candidates: Vec<Timestamp> = Vec::new();
+        if let Some(&(at, moment)) = self.record.moments.get(next) {
+            let look = matches!(moment, Moment::Look(_) | Moment::LookWeek(_));
+            candidates.push(if look { at } else { after(at) });
+            // a step with nothing to look at, and the facts of its instant
+            candidates.push(after(at));
+        }
+        if self.ended.is_none() {
+            if let (Some(free), Some(limit)) = (self.free, self.silence_limit()) {
+                candidates.push(after(limit));
+                candidates.push(after(later(free, self.c.flag.disengaged_days)));
+            }
+            let standing = self.record.next_standing(self.standing, as_of, false);
+            if let (Some(since), None) = (self.state.since, standing) {
+                let interval = self.state.interval(None, self.c);
+                for n in 2..=self.c.elapsed_max as u32 {
+                    candidates.push(after(later(since, f64::from(n) * interval)));
+                }
+            }
+            if let (Some(first), false) = (self.record.first, self.appointments) {
+                let week = (days(first, as_of) / 7.0).floor() + 1.0;
+                candidates.push(later(first, 7.0 * week));
+            }
+        }
+        candidates.into_iter().filter(|at| *at > as_of).min()
+    }
+
+    fn finish(mut self, as_of: Timestamp, begun: bool, next_change: Option<Timestamp>) -> Course {
+        let open = (begun || self.appointments) && self.ended.is_none();
+        let next = self.record.next_standing(self.standing, as_of, false).copied();
+        let interval_days = self.state.interval(next.map(|s| s.start), self.c);
+        let open = open.then(|| {
+            let e = self.evaluate(next.map(|s| s.start), as_of, Vec::new());
+            let ids = self.open_slots(next.map(|s| s.start), as_of);
+            let key = match ids.first() {
+                Some(id) => StepKey::Appointment(id.clone()),
+                None => StepKey::Client,
+            };
+            self.assessment(key, ids, as_of, &e)
+        });
+        Course {
+            as_of,
+            steps: std::mem::take(&mut self.steps),
+            open,
+            primary: self.primary.map(|p| self.instruments[p].measure.clone()),
+            episodes: self.flags.episodes,
+            ended: self.ended,
+            next_change,
+            interval_days,
+        }
+    }
+
+    /// The slots that the open assessment is keyed to: those booked next, else the last ones.
+    fn open_slots(&self, next: Option<Timestamp>, as_of: Timestamp) -> Vec<Arc<str>> {
+        let known = |s: &&super::record::Standing| s.from < as_of && s.until >= as_of;
+        let standings = &self.record.standings;
+        let start = next.or_else(|| {
+            let past = standings.iter().rev().filter(|s| s.start <= as_of).find(|s| s.from < as_of);
+            past.map(|s| s.start)
+        });
+        let mut ids: Vec<Arc<str>> = standings
+            .iter()
+            .filter(|s| Some(s.start) == start)
+            .filter(|s| next.is_none() || known(s))
+            .map(|s| self.record.slots[s.slot].source.id.clone())
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+}
+
+/// The first instant at which a fact of `at` is known.
+fn instant_after(at: Timestamp) -> Timestamp {
+    at.saturating_add(1.nanosecond()).unwrap_or(at)
+}

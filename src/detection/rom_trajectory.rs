@@ -1,0 +1,276 @@
+//! The score's own course: a local level with the drift expected of treatment, a robust filter, and a
+//! statistic for plateaus. All on the common scale u (PHQ-9 points; worse is up).
+//!
+//! Innovation z of a score against the predicted level: L_s = d_s·z − d_s²/2. Flat scores after a gain have
+//! z ≈ 0, which alone would speak *for* alignment; so a plateau is looked for by itself: over the last four
+//! to eight scores, how far the posterior of the slope lies below half of what is expected of someone still
+//! as ill as the client is now. Scored only while the last four are, on average, in the clinical range; at
+//! the cut-off counts as clinical, as in [`crate::domain::Measure::cutoff`].
+
+use super::baseline::Evidence;
+use super::constants::{NotOnTrackConstants, TrajectoryConstants};
+use crate::domain::{Source, Why};
+
+/// Reliable change on the common scale.
+pub const RELIABLE: f64 = 6.0;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Score {
+    /// Steps before it, from the client's first.
+    pub slot: u32,
+    pub u: f64,
+}
+
+/// What one score said when it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Innovation {
+    pub z: f64,
+    pub predicted: f64,
+    pub evidence: Evidence,
+}
+
+#[derive(Clone, Debug)]
+pub struct Trajectory {
+    pub scores: Vec<Score>,
+    /// What each score was taken from.
+    pub sources: Vec<Source>,
+    pub level: f64,
+    variance: f64,
+    best: f64,
+    /// What rule the last score broke, if any, and how many in a row broke none.
+    pub outside: Option<Why>,
+    pub inside_run: u32,
+    above_run: u32,
+    worse_run: u32,
+}
+
+impl Trajectory {
+    pub fn new(slot: u32, u: f64, source: Source, c: &TrajectoryConstants) -> Self {
+        Trajectory {
+            scores: vec![Score { slot, u }],
+            sources: vec![source],
+            level: u,
+            variance: (RELIABLE / c.error_divisor).powi(2),
+            best: u,
+            outside: None,
+            inside_run: 1,
+            above_run: 0,
+            worse_run: 0,
+        }
+    }
+
+    fn first(&self) -> Score {
+        self.scores[0]
+    }
+
+    /// A later score: what it says against the level predicted for it, and the level moved by it.
+    pub fn add(&mut self, slot: u32, u: f64, source: Source, c: &TrajectoryConstants, shrink: f64) -> Innovation {
+        let first = self.first();
+        let since = self.scores[self.scores.len() - 1].slot;
+        let error = (RELIABLE / c.error_divisor).powi(2);
+        let predicted = self.level
+            - (since + 1..=slot)
+                .map(|n| {
+                    let n = f64::from(n - first.slot);
+                    c.drift * first.u / 15.0 * (-n / c.drift_decay).exp()
+                })
+                .sum::<f64>();
+        let variance = self.variance + c.walk * f64::from(slot - since);
+        let spread = (variance + error).sqrt();
+        let z = (u - predicted) / spread;
+        let mut gain = variance / (variance + error);
+        if z.abs() > c.robust {
+            gain *= c.robust / z.abs();
+        }
+        self.level = predicted + gain * (u - predicted);
+        self.variance = variance * (1.0 - gain);
+
+        let n = self.scores.len() as f64;
+        let evidence = c.effect.map(|d| {
+            let d = d * n / (n + shrink);
+            d * z - d * d / 2.0
+        });
+        self.scores.push(Score { slot, u });
+        self.sources.push(source);
+        Innovation { z, predicted, evidence }
+    }
+
+    /// Evidence of a plateau, never negative.
+    pub fn plateau(&self, cutoff_u: Option<f64>, c: &TrajectoryConstants, shrink: f64) -> Evidence {
+        let [least, most] = c.plateau_scores;
+        let (Some(cutoff), true) = (cutoff_u, least >= 2 && self.scores.len() >= least) else {
+            return [0.0; 2];
+        };
+        let recent = &self.scores[self.scores.len() - least..];
+        let mean = recent.iter().map(|s| s.u).sum::<f64>() / least as f64;
+        if mean < cutoff {
+            return [0.0; 2];
+        }
+        let error = (RELIABLE / c.error_divisor).powi(2);
+        let expected = c.drift * mean / 15.0;
+        let mut most_flat: f64 = 0.0;
+        for len in least..=most.min(self.scores.len()) {
+            let window = &self.scores[self.scores.len() - len..];
+            if let Some((slope, squares)) = regression(window) {
+                let noise = error / squares;
+                // posterior of the slope under a prior N(expected/2, expected²), in its own deviations
+                let z = (slope + expected / 2.0) * expected / (noise * (noise + expected * expected)).sqrt();
+                most_flat = most_flat.max(z);
+            }
+        }
+        let n = self.scores.len() as f64;
+        c.effect.map(|d| d * n / (n + shrink) * most_flat)
+    }
+
+    /// How far the client has come, in reliable changes: 0 to 1 over `full`.
+    pub fn improvement(&self, full: f64) -> f64 {
+        ((self.first().u - self.level) / (full * RELIABLE)).clamp(0.0, 1.0)
+    }
+
+    /// Expected range, u, after `slots` since the first score.
+    pub fn expected(&self, slot: u32, c: &NotOnTrackConstants) -> (f64, f64) {
+        let first = self.first();
+        let n = f64::from(slot.saturating_sub(first.slot));
+        let middle = first.u - c.expected_gain * (1.0 + n).ln() * first.u / 15.0;
+        let half = c.width * (c.variance[0] + c.variance[1] * n).sqrt();
+        (middle - half, middle + half)
+    }
+
+    /// Applies the not-on-track rules to the last score.
+    pub fn judge(&mut self, cutoff_u: Option<f64>, c: &NotOnTrackConstants) {
+        let Some(&last) = self.scores.last() else { return };
+        if self.scores.len() == 1 {
+            return;
+        }
+        let above = last.u > self.expected(last.slot, c).1;
+        self.above_run = if above { self.above_run + 1 } else { 0 };
+        let worse = last.u - self.best >= c.deterioration_rci * RELIABLE;
+        self.worse_run = if worse { self.worse_run + 1 } else { 0 };
+        self.best = self.best.min(last.u);
+        self.outside = if self.above_run >= 2 {
+            Some(Why::AboveExpected)
+        } else if self.worse_run >= 2 {
+            Some(Why::ReliableDeterioration)
+        } else if self.stalled(cutoff_u, c) {
+            Some(Why::Plateau)
+        } else {
+            None
+        };
+        let inside = self.outside.is_none() && !above && !worse;
+        self.inside_run = if inside { self.inside_run + 1 } else { 0 };
+    }
+
+    fn stalled(&self, cutoff_u: Option<f64>, c: &NotOnTrackConstants) -> bool {
+        let len = c.plateau_scores.max(2);
+        if self.scores.len() <= len {
+            return false;
+        }
+        let Some(cutoff) = cutoff_u else { return false };
+        let (before, window) = self.scores.split_at(self.scores.len() - len);
+        let mean = window.iter().map(|s| s.u).sum::<f64>() / len as f64;
+        let worst = before.iter().map(|s| s.u).fold(f64::MIN, f64::max);
+        let gained = worst - mean >= c.plateau_gain_rci * RELIABLE - 1e-9;
+        let span = f64::from(window[len - 1].slot - window[0].slot);
+        let change = regression(window).map_or(0.0, |(slope, _)| -slope * span);
+        gained && mean >= cutoff && window[len - 1].u >= cutoff && change < c.plateau_change_rci * RELIABLE
+    }
+}
+
+/// Least-squares slope per slot, and the sum of squares of the slots about their mean.
+fn regression(window: &[Score]) -> Option<(f64, f64)> {
+    let n = window.len() as f64;
+    let x = window.iter().map(|s| f64::from(s.slot)).sum::<f64>() / n;
+    let y = window.iter().map(|s| s.u).sum::<f64>() / n;
+    let (mut squares, mut product) = (0.0, 0.0);
+    for s in window {
+        let d = f64::from(s.slot) - x;
+        squares += d * d;
+        product += d * (s.u - y);
+    }
+    (squares > 0.0).then(|| (product / squares, squares))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detection::Constants;
+    use crate::domain::SourceKind;
+
+    /// Scores of a PHQ-9, one a slot.
+    fn course(scores: &[f64]) -> (Trajectory, Vec<Innovation>, Vec<Evidence>, Vec<Option<Why>>) {
+        let c = Constants::default();
+        let source = Source::new(SourceKind::QuestionnaireResponse, "r");
+        let mut t = Trajectory::new(0, scores[0], source.clone(), &c.trajectory);
+        let (mut z, mut flat, mut outside) = (Vec::new(), Vec::new(), Vec::new());
+        for (n, u) in scores.iter().enumerate().skip(1) {
+            z.push(t.add(n as u32, *u, source.clone(), &c.trajectory, c.shrink));
+            flat.push(t.plateau(Some(10.0), &c.trajectory, c.shrink));
+            t.judge(Some(10.0), &c.not_on_track);
+            outside.push(t.outside);
+        }
+        (t, z, flat, outside)
+    }
+
+    /// By hand: R = (6/2.77)² = 4.6918; drift .48·18/15·e^(−1/6) = .4876; predicted 17.5124;
+    /// spread √(4.6918 + 1 + 4.6918) = 3.2224; z = (12 − 17.5124)/3.2224 = −1.7106; d_W = .25/2.5 = .1.
+    #[test]
+    fn the_second_score() {
+        let (_, z, _, _) = course(&[18.0, 12.0]);
+        assert!((z[0].predicted - 17.5124).abs() < 1e-3, "{:?}", z[0]);
+        assert!((z[0].z + 1.7106).abs() < 1e-3);
+        assert!((z[0].evidence[0] - (-0.17106 - 0.005)).abs() < 1e-4);
+    }
+
+    fn flat_at(level: f64) -> Vec<f64> {
+        let mut scores = vec![18.0, 18.0 - (18.0 - level) * 0.4, 18.0 - (18.0 - level) * 0.75];
+        scores.extend([level; 10]);
+        scores
+    }
+
+    #[test]
+    fn a_plateau_in_the_clinical_range_gains_evidence_at_every_flat_step() {
+        for level in [13.0, 10.0] {
+            let (_, z, flat, outside) = course(&flat_at(level));
+            for n in 7..12 {
+                assert!(flat[n][0] > 0.0 && flat[n][1] > flat[n][0], "{level} at {n}: {flat:?}");
+                assert!(flat[n][0] > z[n].evidence[0], "{level} at {n}");
+            }
+            assert!(flat[11][0] > flat[6][0], "a longer one says more");
+            assert_eq!(outside[11], Some(Why::Plateau), "{level}: {outside:?}");
+        }
+    }
+
+    #[test]
+    fn flat_below_the_cut_off_is_recovery() {
+        let (_, z, flat, outside) = course(&flat_at(8.0));
+        for n in 5..12 {
+            assert_eq!(flat[n], [0.0; 2], "at {n}");
+            assert!(z[n].evidence[0] <= 0.05, "at {n}: {:?}", z[n]);
+            assert_eq!(outside[n], None);
+        }
+    }
+
+    #[test]
+    fn steady_gain_is_no_plateau() {
+        let scores: Vec<f64> = (0..10).map(|n| 24.0 - f64::from(n)).collect();
+        let (_, _, flat, outside) = course(&scores);
+        assert!(flat.iter().all(|f| *f == [0.0; 2]), "{flat:?}");
+        assert!(outside.iter().all(Option::is_none), "{outside:?}");
+    }
+
+    /// ETR(1) = 15 − 2.6·ln 2 = 13.198; sd √9.2 = 3.033; upper 17.08. ETR(2) upper 12.14 + 1.28·3.225 = 16.27.
+    #[test]
+    fn two_scores_above_the_expected_range() {
+        let (t, _, _, outside) = course(&[15.0, 18.0, 17.0]);
+        assert!((t.expected(1, &Constants::default().not_on_track).1 - 17.08).abs() < 0.01);
+        assert_eq!(outside, [None, Some(Why::AboveExpected)]);
+    }
+
+    #[test]
+    fn closing_takes_two_scores_back_inside() {
+        let (t, _, _, _) = course(&[15.0, 18.0, 18.0, 12.0]);
+        assert_eq!((t.outside, t.inside_run), (None, 1));
+        let (t, _, _, _) = course(&[15.0, 18.0, 18.0, 12.0, 11.0]);
+        assert_eq!(t.inside_run, 2);
+    }
+}

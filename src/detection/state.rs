@@ -1,0 +1,195 @@
+//! What the model remembers of a client from step to step.
+
+use super::alliance::OwnMean;
+use super::baseline::{Baseline, Evidence, Scale};
+use super::constants::Constants;
+use super::fusion::{Matrix, States, predict, scaled};
+use super::rom_engagement::Habit;
+use super::rom_trajectory::Trajectory;
+use crate::domain::{Measure, Role, StepKey};
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// The categorical channels, the same for every client.
+pub struct Scales {
+    pub attendance: Scale,
+    pub homework: Scale,
+    pub rom: Scale,
+}
+
+impl Scales {
+    pub fn new(c: &Constants) -> Self {
+        let (a, h, r) = (&c.attendance, &c.homework, &c.rom);
+        Scales {
+            attendance: Scale::new(&a.severity, &a.mean, a.weight, a.tilt, c.floor),
+            homework: Scale::new(&h.severity, &h.mean, h.weight, h.tilt, c.floor),
+            rom: Scale::new(&r.severity, &r.mean, r.weight, r.tilt, c.floor),
+        }
+    }
+}
+
+/// One measure in the hands of one client.
+pub struct Instrument {
+    pub measure: Arc<Measure>,
+    pub cutoff_u: Option<f64>,
+    pub habit: Habit,
+    pub trajectory: Option<Trajectory>,
+    pub first_scored: Option<Timestamp>,
+    pub alliance: OwnMean,
+}
+
+impl Instrument {
+    pub fn new(measure: &Arc<Measure>) -> Self {
+        Instrument {
+            measure: measure.clone(),
+            cutoff_u: measure.cutoff_u(),
+            habit: Habit::default(),
+            trajectory: None,
+            first_scored: None,
+            alliance: OwnMean::default(),
+        }
+    }
+}
+
+/// The instrument for a measure, made on first sight. A client has a handful: a scan is enough.
+pub fn instrument(instruments: &mut Vec<Instrument>, measure: &Arc<Measure>) -> usize {
+    let known =
+        instruments.iter().position(|i| Arc::ptr_eq(&i.measure, measure) || i.measure.canonical == measure.canonical);
+    known.unwrap_or_else(|| {
+        instruments.push(Instrument::new(measure));
+        instruments.len() - 1
+    })
+}
+
+/// Most scored so far, then earliest, then by canonical. Each measure keeps its own trajectory, so that a
+/// switch starts from that measure's own baseline.
+pub fn primary(instruments: &[Instrument]) -> Option<usize> {
+    let scored = |i: &Instrument| i.trajectory.as_ref().map_or(0, |t| t.scores.len());
+    (0..instruments.len())
+        .filter(|i| instruments[*i].measure.role == Role::Outcome && scored(&instruments[*i]) > 0)
+        .min_by(|a, b| {
+            let (a, b) = (&instruments[*a], &instruments[*b]);
+            scored(b)
+                .cmp(&scored(a))
+                .then(a.first_scored.cmp(&b.first_scored))
+                .then_with(|| a.measure.canonical.cmp(&b.measure.canonical))
+        })
+}
+
+pub struct State {
+    /// From all channels.
+    pub all: States,
+    /// From all but the score trajectory: a second filter beside the first, so that a score never moves the
+    /// engagement Flag.
+    pub engaged: States,
+    /// The transition with this client's own rate of leaving alignment.
+    pub transition: Matrix,
+    departures: f64,
+    exposure: f64,
+    pub attendance: Baseline,
+    pub homework: Baseline,
+    pub rom: Baseline,
+    /// Evidence gathered per signal, in the order of `SignalKind::ALL`.
+    pub gathered: [f64; 5],
+    /// When the state last moved on.
+    pub since: Option<Timestamp>,
+    /// The step it moved on at.
+    pub key: Option<StepKey>,
+    /// Start of the last slot that was a step.
+    pub last_slot: Option<Timestamp>,
+    /// Start of the last kept slot.
+    pub kept: Option<Timestamp>,
+    pub slot_steps: u32,
+    pub week_steps: u32,
+    /// Steps for which "named in session" still works.
+    pub named: u32,
+    /// Days between slots, sorted.
+    gaps: Vec<f64>,
+}
+
+impl State {
+    pub fn new(c: &Constants, scales: &Scales) -> Self {
+        State {
+            all: c.prior,
+            engaged: c.prior,
+            transition: c.transition,
+            departures: 0.0,
+            exposure: 0.0,
+            attendance: Baseline::new(&scales.attendance),
+            homework: Baseline::new(&scales.homework),
+            rom: Baseline::new(&scales.rom),
+            gathered: [0.0; 5],
+            since: None,
+            key: None,
+            last_slot: None,
+            kept: None,
+            slot_steps: 0,
+            week_steps: 0,
+            named: 0,
+            gaps: Vec::new(),
+        }
+    }
+
+    pub fn steps(&self) -> u32 {
+        self.slot_steps + self.week_steps
+    }
+
+    /// Back to where a new client starts; what was learned of the client's habits stays.
+    pub fn restart(&mut self, at: Timestamp, c: &Constants) {
+        self.all = c.prior;
+        self.engaged = c.prior;
+        self.gathered = [0.0; 5];
+        self.since = Some(at);
+        self.named = 0;
+        self.refresh(c);
+    }
+
+    /// Days between the client's slots: the median so far; before there is one, the gap to the slot that
+    /// comes next, else a week.
+    pub fn interval(&self, next: Option<Timestamp>, c: &Constants) -> f64 {
+        let days = if self.gaps.is_empty() {
+            match (self.last_slot, next) {
+                (Some(last), Some(next)) if next > last => super::record::days(last, next).max(3.5),
+                _ => c.interval_days_default,
+            }
+        } else {
+            self.gaps[(self.gaps.len() - 1) / 2]
+        };
+        days.clamp(1.0, c.interval_days_max)
+    }
+
+    pub fn gaps(&self) -> usize {
+        self.gaps.len()
+    }
+
+    pub fn slot_passed(&mut self, start: Timestamp) {
+        if let Some(last) = self.last_slot {
+            let gap = super::record::days(last, start);
+            if gap >= 1.0 {
+                let at = self.gaps.partition_point(|g| *g < gap);
+                self.gaps.insert(at, gap);
+            }
+        }
+        self.last_slot = Some(self.last_slot.map_or(start, |last| last.max(start)));
+    }
+
+    /// Learns how often this client leaves alignment: expected departures over expected time aligned,
+    /// shrunk to the population (gamma-Poisson). Without evidence the estimate stays where it is.
+    pub fn learn_departure(&mut self, elapsed: f64, evidence: Evidence) {
+        let row = predict(&[1.0, 0.0, 0.0], &self.transition, elapsed);
+        let whole = predict(&self.engaged, &self.transition, elapsed);
+        let (w, r) = (evidence[0].exp(), evidence[1].exp());
+        let total = whole[0] + whole[1] * w + whole[2] * r;
+        let left = self.engaged[0] * (row[1] * w + row[2] * r) / total;
+        let stayed = self.engaged[0] * row[0] / total;
+        self.departures += left;
+        self.exposure += (left + stayed) * elapsed;
+    }
+
+    pub fn refresh(&mut self, c: &Constants) {
+        let usual = 1.0 - c.transition[0][0];
+        let own = (c.departure_weight + self.departures) / (c.departure_weight + usual * self.exposure).max(1e-9);
+        let returning = if self.named > 0 { c.flag.named_factor } else { 1.0 };
+        self.transition = scaled(&c.transition, own.clamp(0.0, 2.5), returning);
+    }
+}

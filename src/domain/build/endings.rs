@@ -1,15 +1,15 @@
 //! When treatment ended as planned.
 
-use super::{VersionedFact, standing_of};
+use super::Resources;
 use crate::domain::fact::{EpisodeState, Fact};
-use crate::domain::{Ending, EndingKind, Source, SourceKind, Timeline};
+use crate::domain::{Ending, EndingKind, SourceKind, Timeline};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
 
 /// Endings in the order they took effect. The end of one episode of care while another goes on is none.
-pub fn endings(all: &BTreeMap<Source, Vec<VersionedFact>>, timeline: &Timeline) -> Vec<Ending> {
+pub fn endings(all: &Resources, timeline: &Timeline) -> Vec<Ending> {
     let mut endings = Vec::new();
-    let episodes: Vec<_> = standing_of(all, SourceKind::EpisodeOfCare)
+    let episodes: Vec<_> = all
+        .standing(SourceKind::EpisodeOfCare)
         .filter_map(|(source, standing)| match standing.fact {
             Fact::Episode(episode) if episode.state != EpisodeState::Void => Some((source, episode, standing.updated)),
             _ => None,
@@ -36,7 +36,7 @@ pub fn endings(all: &BTreeMap<Source, Vec<VersionedFact>>, timeline: &Timeline) 
             endings.push(Ending { source: (*source).clone(), at, kind, resumed });
         }
     }
-    for (source, standing) in standing_of(all, SourceKind::Patient) {
+    for (source, standing) in all.standing(SourceKind::Patient) {
         let Fact::Patient(patient) = standing.fact else { continue };
         let Some(kind) = patient.ended else { continue };
         if let Some(at) = patient.at.or(standing.updated).or_else(|| last_event(timeline)) {

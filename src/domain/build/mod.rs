@@ -12,8 +12,7 @@ mod tasks;
 use super::fact::Fact;
 use super::{Judgement, Measures, Source, SourceKind, Timeline};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ops::Range;
 
 /// One version of one resource.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,24 +39,17 @@ pub fn supersedes(arriving: Option<Timestamp>, current: Option<Timestamp>) -> bo
 
 /// The timeline of one client. Facts of other clients must not be among them.
 pub fn timeline(facts: impl IntoIterator<Item = VersionedFact>, measures: &Measures) -> Timeline {
-    let mut all: BTreeMap<Source, Vec<VersionedFact>> = BTreeMap::new();
-    for fact in facts {
-        all.entry(fact.source.clone()).or_default().push(fact);
-    }
-    let all: BTreeMap<Source, Vec<VersionedFact>> =
-        all.into_iter().map(|(source, versions)| (source, in_order(versions))).collect();
-
+    let all = Resources::new(facts.into_iter().collect());
     let mut timeline = Timeline::default();
     let arrivals = sessions::arrivals(&all);
-    let mut tasks = Vec::new();
-    for (source, versions) in &all {
+    for (source, versions) in all.each() {
         let Some(Standing { updated, fact, .. }) = standing(versions) else { continue };
         match fact {
             Fact::Appointment(_) => {
-                timeline.slots.extend(sessions::slot(source, versions, arrivals.get(&source.id)));
+                timeline.slots.extend(sessions::slot(source, versions, arrivals.get(&*source.id)));
             }
             Fact::Response(response) => forms::read(source, response, updated, measures, &mut timeline),
-            Fact::Task(task) => tasks.push((source, task, updated)),
+            Fact::Task(task) => tasks::read(source, task, updated, measures, &all, &mut timeline),
             Fact::Judgement(judgement) => {
                 let known = judgement.issued.or(updated);
                 if let (Some(verdict), Some(known)) = (judgement.verdict, known) {
@@ -72,9 +64,6 @@ pub fn timeline(facts: impl IntoIterator<Item = VersionedFact>, measures: &Measu
             }
             Fact::Encounter(_) | Fact::Episode(_) | Fact::Patient(_) | Fact::Questionnaire(_) => {}
         }
-    }
-    for (source, task, updated) in tasks {
-        tasks::read(source, task, updated, measures, &all, &mut timeline);
     }
     sort(&mut timeline);
     sessions::replacements(&mut timeline.slots, &all);
@@ -95,23 +84,57 @@ fn sort(timeline: &mut Timeline) {
     timeline.judgements.sort_by(|a, b| (a.known, &a.source).cmp(&(b.known, &b.source)));
 }
 
-/// Versions in the sender's order: each goes to the end as it arrives, but behind those its sender dated later.
-/// The last one is then the one that [`supersedes`] would have made current.
-fn in_order(mut versions: Vec<VersionedFact>) -> Vec<VersionedFact> {
-    versions.sort_by_key(|version| (version.version, version.current));
-    versions.dedup_by_key(|version| version.version);
-    let mut ordered: Vec<VersionedFact> = Vec::with_capacity(versions.len());
-    for version in versions {
-        let later = |other: &VersionedFact| !supersedes(version.sender_updated, other.sender_updated);
-        let at = ordered.iter().rposition(|other| !later(other)).map_or(0, |at| at + 1);
-        ordered.insert(at, version);
+/// Every resource of the client with its versions in the sender's order.
+struct Resources {
+    versions: Vec<VersionedFact>,
+    /// Where each resource's versions are.
+    spans: Vec<Range<usize>>,
+}
+
+impl Resources {
+    fn new(mut versions: Vec<VersionedFact>) -> Self {
+        versions.sort_unstable_by(|a, b| (&a.source, a.version, a.current).cmp(&(&b.source, b.version, b.current)));
+        versions.dedup_by(|a, b| a.version == b.version && a.source == b.source);
+        let mut spans = Vec::with_capacity(versions.len());
+        let mut from = 0;
+        for same in versions.chunk_by_mut(|a, b| a.source == b.source) {
+            in_order(same);
+            spans.push(from..from + same.len());
+            from += same.len();
+        }
+        Resources { versions, spans }
+    }
+
+    fn each(&self) -> impl Iterator<Item = (&Source, &[VersionedFact])> {
+        self.spans.iter().map(|span| (&self.versions[span.start].source, &self.versions[span.clone()]))
+    }
+
+    fn get(&self, source: &Source) -> Option<&[VersionedFact]> {
+        let at = self.spans.binary_search_by(|span| self.versions[span.start].source.cmp(source)).ok()?;
+        Some(&self.versions[self.spans[at].clone()])
+    }
+
+    /// What stands of one kind.
+    fn standing(&self, kind: SourceKind) -> impl Iterator<Item = (&Source, Standing<'_>)> {
+        let from = self.spans.partition_point(|span| self.versions[span.start].source.kind < kind);
+        let of_kind = self.spans[from..].iter().take_while(move |span| self.versions[span.start].source.kind == kind);
+        of_kind.filter_map(|span| Some((&self.versions[span.start].source, standing(&self.versions[span.clone()])?)))
+    }
+}
+
+/// Sorts versions by the sender's time: each goes to the end as it arrives, but behind those its sender dated
+/// later. The last one is then the one that [`supersedes`] would have made current.
+fn in_order(versions: &mut [VersionedFact]) {
+    for n in 1..versions.len() {
+        let arriving = versions[n].sender_updated;
+        let at =
+            versions[..n].iter().rposition(|other| supersedes(arriving, other.sender_updated)).map_or(0, |at| at + 1);
+        versions[at..=n].rotate_right(1);
     }
     // What the store calls current is current.
-    if let Some(at) = ordered.iter().rposition(|version| version.current) {
-        let current = ordered.remove(at);
-        ordered.push(current);
+    if let Some(at) = versions.iter().rposition(|version| version.current) {
+        versions[at..].rotate_left(1);
     }
-    ordered
 }
 
 /// What stands of a resource, and the sender's time of it.
@@ -123,15 +146,4 @@ struct Standing<'a> {
 fn standing(versions: &[VersionedFact]) -> Option<Standing<'_>> {
     let last = versions.last().filter(|last| !last.deleted)?;
     Some(Standing { fact: last.fact.as_ref()?, updated: last.sender_updated })
-}
-
-/// The facts that stand of one kind.
-fn standing_of<'a>(
-    all: &'a BTreeMap<Source, Vec<VersionedFact>>,
-    kind: SourceKind,
-) -> impl Iterator<Item = (&'a Source, Standing<'a>)> {
-    let first = Source { kind, id: Arc::from("") };
-    all.range(first..)
-        .take_while(move |(source, _)| source.kind == kind)
-        .filter_map(|(source, versions)| Some((source, standing(versions)?)))
 }

@@ -1,11 +1,10 @@
 //! Appointments and their Encounters become slots.
 
-use super::{VersionedFact, standing_of};
+use super::{Resources, VersionedFact};
 use crate::domain::fact::{Appointment, AppointmentState, Fact};
 use crate::domain::{Move, Slot, SlotOutcome, Source, SourceKind};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::HashMap;
 
 /// A booking made this long after the client cancelled is the same session, moved.
 const REPLACES_HOURS_MAX: i64 = 48;
@@ -15,28 +14,21 @@ const REPLACES_MINUTES_BEFORE_MAX: i64 = 60;
 const LATE_HOURS_MAX: i64 = 3;
 
 /// When the client came, by appointment id, as the Encounters say: the earliest, and which it was.
-pub fn arrivals(all: &BTreeMap<Source, Vec<VersionedFact>>) -> HashMap<Arc<str>, (Timestamp, Source)> {
-    let mut arrivals: HashMap<Arc<str>, (Timestamp, Source)> = HashMap::new();
-    for (source, standing) in standing_of(all, SourceKind::Encounter) {
+pub fn arrivals(all: &Resources) -> HashMap<&str, (Timestamp, &Source)> {
+    let mut arrivals: HashMap<&str, (Timestamp, &Source)> = HashMap::new();
+    for (source, standing) in all.standing(SourceKind::Encounter) {
         let Fact::Encounter(encounter) = standing.fact else { continue };
         let Some(start) = encounter.start.filter(|_| encounter.happened) else { continue };
         for id in &encounter.appointments {
-            let found = (start, source.clone());
-            arrivals
-                .entry(Arc::from(&**id))
-                .and_modify(|known| {
-                    if found < *known {
-                        *known = found.clone();
-                    }
-                })
-                .or_insert(found);
+            let known = arrivals.entry(id).or_insert((start, source));
+            *known = (*known).min((start, source));
         }
     }
     arrivals
 }
 
 /// One appointment, from its versions in order.
-pub fn slot(source: &Source, versions: &[VersionedFact], arrival: Option<&(Timestamp, Source)>) -> Option<Slot> {
+pub fn slot(source: &Source, versions: &[VersionedFact], arrival: Option<&(Timestamp, &Source)>) -> Option<Slot> {
     let history = history(versions);
     let (last, _) = history.last().copied()?;
     let start = last.start?;
@@ -47,7 +39,7 @@ pub fn slot(source: &Source, versions: &[VersionedFact], arrival: Option<&(Times
             let came = match (last.came, arrival) {
                 (Some(came), _) => Some(came),
                 (None, Some((came, encounter))) => {
-                    also.push(encounter.clone());
+                    also.push((*encounter).clone());
                     Some(*came)
                 }
                 (None, None) => None,
@@ -135,7 +127,7 @@ fn moves(history: &[Dated]) -> Vec<Move> {
 
 /// Which booking replaces which slot the client cancelled: made within 48 hours of the cancellation, the earliest
 /// first, each used once.
-pub fn replacements(slots: &mut [Slot], all: &BTreeMap<Source, Vec<VersionedFact>>) {
+pub fn replacements(slots: &mut [Slot], all: &Resources) {
     let mut cancellations: Vec<(Timestamp, Source)> = slots
         .iter()
         .filter(|slot| slot.outcome == SlotOutcome::CancelledByClient)

@@ -1,10 +1,9 @@
 //! Tasks become measures due, and homework.
 
-use super::{VersionedFact, standing};
+use super::{Resources, standing};
 use crate::domain::fact::{Ask, Fact, ResponseState, Task, TaskState};
 use crate::domain::{Homework, HomeworkState, MeasureDue, Measures, Source, SourceKind, Timeline};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub fn read(
@@ -12,7 +11,7 @@ pub fn read(
     task: &Task,
     updated: Option<Timestamp>,
     measures: &Measures,
-    all: &BTreeMap<Source, Vec<VersionedFact>>,
+    all: &Resources,
     timeline: &mut Timeline,
 ) {
     let done = (task.state == TaskState::Done).then(|| task.done.or(updated).or(task.due)).flatten();
@@ -65,7 +64,7 @@ pub fn read(
 
 /// The response a Task's output names, unless it was entered in error or deleted. One we have not been sent still
 /// says that there is one.
-fn named(id: &str, all: &BTreeMap<Source, Vec<VersionedFact>>) -> Option<Source> {
+fn named(id: &str, all: &Resources) -> Option<Source> {
     let source = Source::new(SourceKind::QuestionnaireResponse, id);
     let gone = all.get(&source).is_some_and(|versions| match standing(versions).map(|standing| standing.fact) {
         Some(Fact::Response(response)) => response.state == ResponseState::Void,

@@ -19,6 +19,7 @@ pub use client::client;
 pub use kept::{decode, encode};
 pub use questionnaire::{Problem, definition};
 pub use shipped::shipped;
+pub(crate) use shipped::SHIPPED;
 
 use crate::domain::fact::Fact;
 use crate::fhir::time;

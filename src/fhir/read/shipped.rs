@@ -14,7 +14,7 @@ macro_rules! measures {
 }
 
 measures! {
-    "phq-9" "gad-7" "srs"
+    "core-10" "core-om" "epds" "gad-7" "k10" "oasis" "oq-45" "ors" "pcl-5" "phq-9" "srs" "wai-sr" "wemwbs" "wsas"
 }
 
 /// Every measure that is shipped. A test holds each file to be right; one that were not would be left out.

@@ -9,6 +9,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use std::sync::Arc;
 
+#[cfg(test)]
+mod contract;
 pub mod sea;
 
 /// A resource type that is kept, by its FHIR name ("Task").

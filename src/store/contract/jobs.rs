@@ -1,0 +1,125 @@
+//! The queue of clients to assess again.
+
+use super::fixture::*;
+use super::on_both;
+use crate::store::*;
+use std::collections::HashSet;
+
+on_both!(
+    a_job_lives_and_is_done,
+    new_facts_while_it_runs,
+    a_lease_ends,
+    claimers_never_share,
+    the_earliest_time_stands,
+    all_or_nothing_with_the_write,
+);
+
+async fn enqueue(store: &dyn Store, clients: &[&str], due: i64) {
+    let clients: Vec<Arc<str>> = clients.iter().map(|client| Arc::from(*client)).collect();
+    let mut tx = store.begin().await.unwrap();
+    tx.enqueue(&clients, at(due)).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn finish(store: &dyn Store, job: &Job, next: Option<i64>) {
+    let mut tx = store.begin().await.unwrap();
+    tx.finish(job, next.map(at)).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn a_job_lives_and_is_done(f: Fixture) {
+    let store = &*f.store;
+    assert_eq!(store.next_due().await.unwrap(), None);
+    enqueue(store, &["b", "a", "a"], 10).await;
+    assert_eq!(store.next_due().await.unwrap(), Some(at(10)));
+    assert_eq!((store.pending(at(9)).await.unwrap(), store.pending(at(10)).await.unwrap()), (0, 2));
+    assert_eq!(store.claim(at(9), at(99), 10).await.unwrap(), []);
+    assert_eq!(store.claim(at(10), at(99), 0).await.unwrap(), []);
+    let jobs = store.claim(at(10), at(99), 10).await.unwrap();
+    assert_eq!(jobs.iter().map(|job| &*job.client).collect::<Vec<_>>(), ["a", "b"]);
+    assert!(jobs.iter().all(|job| job.generation == 1 && job.due == at(10)));
+    assert_eq!(store.claim(at(10), at(99), 10).await.unwrap(), []);
+    assert_eq!(store.pending(at(10)).await.unwrap(), 2);
+    assert_eq!(store.next_due().await.unwrap(), Some(at(99)));
+    finish(store, &jobs[0], None).await;
+    finish(store, &jobs[1], Some(50)).await;
+    assert_eq!(store.pending(at(49)).await.unwrap(), 0);
+    assert_eq!(store.next_due().await.unwrap(), Some(at(50)));
+    assert_eq!(store.claim(at(50), at(99), 10).await.unwrap().len(), 1);
+    // Done for good, then new: its generation goes on.
+    enqueue(store, &["a"], 60).await;
+    assert_eq!(store.claim(at(60), at(98), 10).await.unwrap()[0].generation, 2);
+}
+
+async fn new_facts_while_it_runs(f: Fixture) {
+    let store = &*f.store;
+    enqueue(store, &["a"], 10).await;
+    let job = store.claim(at(10), at(99), 1).await.unwrap().remove(0);
+    enqueue(store, &["a"], 11).await;
+    // Still claimed: one at a time.
+    assert_eq!(store.claim(at(20), at(99), 1).await.unwrap(), []);
+    finish(store, &job, Some(1000)).await;
+    let again = store.claim(at(20), at(99), 1).await.unwrap();
+    assert_eq!((again.len(), again[0].generation), (1, 2));
+    finish(store, &again[0], None).await;
+    assert_eq!(store.next_due().await.unwrap(), None);
+}
+
+async fn a_lease_ends(f: Fixture) {
+    let store = &*f.store;
+    enqueue(store, &["a"], 10).await;
+    let lost = store.claim(at(10), at(20), 1).await.unwrap().remove(0);
+    assert_eq!(store.claim(at(19), at(99), 1).await.unwrap(), []);
+    let other = f.again().await;
+    assert_eq!(other.claim(at(20), at(99), 1).await.unwrap(), [lost]);
+}
+
+async fn claimers_never_share(f: Fixture) {
+    let names: Vec<String> = (0..200).map(|n| format!("c{n:03}")).collect();
+    enqueue(&*f.store, &names.iter().map(String::as_str).collect::<Vec<_>>(), 10).await;
+    let stores = [f.store.clone(), f.again().await];
+    let tasks: Vec<_> = (0..6)
+        .map(|number| {
+            let store = stores[number % 2].clone();
+            tokio::spawn(async move {
+                let (mut mine, mut idle) = (Vec::new(), 0);
+                while idle < 3 {
+                    let jobs = store.claim(at(10), at(1_000_000), 7).await.unwrap();
+                    idle = if jobs.is_empty() { idle + 1 } else { 0 };
+                    mine.extend(jobs.into_iter().map(|job| job.client));
+                }
+                mine
+            })
+        })
+        .collect();
+    let mut seen = HashSet::new();
+    for task in tasks {
+        for client in task.await.unwrap() {
+            assert!(seen.insert(client.clone()), "{client} was claimed twice");
+        }
+    }
+    assert_eq!(seen.len(), 200);
+}
+
+async fn the_earliest_time_stands(f: Fixture) {
+    let store = &*f.store;
+    for due in [50, 40, 60] {
+        enqueue(store, &["a"], due).await;
+    }
+    assert_eq!(store.next_due().await.unwrap(), Some(at(40)));
+    assert_eq!(store.claim(at(40), at(99), 1).await.unwrap()[0].generation, 3);
+}
+
+async fn all_or_nothing_with_the_write(f: Fixture) {
+    f.write(vec![resource("Task", "a", 1)]).await;
+    let mut tx = f.store.begin().await.unwrap();
+    tx.enqueue(&["1".into()], at(10)).await.unwrap();
+    assert!(matches!(tx.put(vec![resource("Task", "a", 1)]).await, Err(StoreError::Conflict)));
+    drop(tx);
+    assert_eq!(f.store.pending(at(10)).await.unwrap(), 0);
+    let mut tx = f.store.begin().await.unwrap();
+    tx.put(vec![resource("Task", "b", 1)]).await.unwrap();
+    tx.enqueue(&["1".into()], at(10)).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(f.store.pending(at(10)).await.unwrap(), 1);
+}

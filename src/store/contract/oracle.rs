@@ -1,0 +1,178 @@
+//! Random searches, answered by the store and by a plain loop over everything.
+
+use super::fixture::*;
+use super::on_both;
+use crate::store::*;
+
+on_both!(agrees_with_a_plain_loop);
+
+const CODES: [&str; 4] = ["x", "y", "xx", "Z"];
+const SYSTEMS: [&str; 3] = ["", "urn:s", "urn:t"];
+const PATIENTS: [&str; 3] = ["1", "2", "3"];
+const NAMES: [&str; 5] = ["Anna", "anna", "Änne", "Bo Ann", "Zed"];
+/// Parameters of Observation that are kept in every way there is, and the type of their terms.
+const PARAMS: [(&str, Sort_); 8] = [
+    ("status", Sort_::Token),
+    ("code", Sort_::Token),
+    ("date", Sort_::Date),
+    ("issued", Sort_::Date),
+    ("patient", Sort_::Reference),
+    ("performer", Sort_::Reference),
+    ("name", Sort_::Text),
+    ("score", Sort_::Number),
+];
+
+#[derive(Clone, Copy)]
+enum Sort_ {
+    Token,
+    Date,
+    Reference,
+    Text,
+    Number,
+}
+
+fn random_value(dice: &mut Dice, of: Sort_) -> TermValue {
+    match of {
+        Sort_::Token => {
+            let system = dice.pick(&SYSTEMS);
+            let system = (!system.is_empty()).then(|| system.to_owned());
+            TermValue::Token { system, code: dice.pick(&CODES).into() }
+        }
+        Sort_::Date => {
+            let from = dice.roll(40) as i64;
+            TermValue::Date { from, to: from + 1 + dice.pick(&[0, 0, 0, 5, 20]) }
+        }
+        Sort_::Reference => TermValue::Reference(format!("Patient/{}", dice.pick(&PATIENTS))),
+        Sort_::Text => TermValue::Text(dice.pick(&NAMES).into()),
+        Sort_::Number => TermValue::Number(dice.roll(10) as f64),
+    }
+}
+
+fn random_put(dice: &mut Dice, n: u64) -> Put {
+    let mut put = resource("Observation", &format!("o{n:03}"), 1).client(dice.pick(&PATIENTS));
+    for (param, of) in PARAMS {
+        let several = !matches!(param, "status" | "date");
+        for _ in 0..dice.roll(if several { 3 } else { 2 }) {
+            put.terms.push(Term { param, value: random_value(dice, of) });
+        }
+    }
+    put
+}
+
+fn random_match(dice: &mut Dice, of: Sort_) -> Match {
+    if dice.roll(8) == 0 {
+        return Match::Missing(dice.roll(2) == 0);
+    }
+    let prefixes =
+        [Prefix::Eq, Prefix::Ne, Prefix::Gt, Prefix::Lt, Prefix::Ge, Prefix::Le, Prefix::Sa, Prefix::Eb, Prefix::Ap];
+    match of {
+        Sort_::Token => {
+            let system = (dice.roll(2) == 0).then(|| dice.pick(&SYSTEMS).to_owned());
+            let code = (system.is_none() || dice.roll(3) > 0).then(|| dice.pick(&CODES).to_owned());
+            Match::Token { system, code }
+        }
+        Sort_::Date => {
+            let from = dice.roll(40) as i64;
+            Match::Date { prefix: dice.pick(&prefixes), from, to: from + dice.pick(&[1, 1, 10]) }
+        }
+        Sort_::Reference if dice.roll(2) == 0 => Match::ReferenceId(dice.pick(&PATIENTS).into()),
+        Sort_::Reference => Match::Reference(format!("Patient/{}", dice.pick(&PATIENTS))),
+        Sort_::Text => match dice.roll(3) {
+            0 => Match::TextStarts(dice.pick(&["an", "ANN", "b", "zed", "ä"]).into()),
+            1 => Match::TextContains(dice.pick(&["n", "o a", "ED"]).into()),
+            _ => Match::TextExact(dice.pick(&NAMES).into()),
+        },
+        Sort_::Number => {
+            let low = dice.roll(10) as f64;
+            let prefix = dice.pick(&prefixes);
+            let wide = matches!(prefix, Prefix::Eq | Prefix::Ne | Prefix::Ap);
+            Match::Number { prefix, low, high: if wide { low + 2.0 } else { low } }
+        }
+    }
+}
+
+fn plain_match(terms: &[&TermValue], wanted: &Match) -> bool {
+    let fold = |text: &str| text.to_lowercase().replace('ä', "a");
+    match wanted {
+        Match::Missing(missing) => terms.is_empty() == *missing,
+        _ => terms.iter().any(|term| match (term, wanted) {
+            (TermValue::Token { system, code }, Match::Token { system: wanted, code: wanted_code }) => {
+                wanted.as_deref().is_none_or(|wanted| system.as_deref().unwrap_or_default() == wanted)
+                    && wanted_code.as_ref().is_none_or(|wanted| code == wanted)
+            }
+            (TermValue::Reference(to), Match::Reference(wanted)) => to == wanted,
+            (TermValue::Reference(to), Match::ReferenceId(id)) => to.rsplit('/').next() == Some(id),
+            (TermValue::Text(text), Match::TextStarts(wanted)) => fold(text).starts_with(&fold(wanted)),
+            (TermValue::Text(text), Match::TextContains(wanted)) => fold(text).contains(&fold(wanted)),
+            (TermValue::Text(text), Match::TextExact(wanted)) => text == wanted,
+            (TermValue::Date { from: lo, to: hi }, Match::Date { prefix, from, to }) => {
+                let contained = from <= lo && hi <= to;
+                match prefix {
+                    Prefix::Eq => contained,
+                    Prefix::Ne => !contained,
+                    Prefix::Gt => hi > to,
+                    Prefix::Lt => lo < from,
+                    Prefix::Ge => hi > to || contained,
+                    Prefix::Le => lo < from || contained,
+                    Prefix::Sa => lo >= to,
+                    Prefix::Eb => hi <= from,
+                    Prefix::Ap => lo < to && from < hi,
+                }
+            }
+            (TermValue::Number(value), Match::Number { prefix, low, high }) => match prefix {
+                Prefix::Eq | Prefix::Ap => low <= value && value <= high,
+                Prefix::Ne => value < low || value > high,
+                Prefix::Gt | Prefix::Sa => value > high,
+                Prefix::Lt | Prefix::Eb => value < low,
+                Prefix::Ge => value >= low,
+                Prefix::Le => value <= high,
+            },
+            _ => false,
+        }),
+    }
+}
+
+fn plain_search(puts: &[Put], query: &Query) -> Vec<String> {
+    let holds = |put: &Put, filter: &Filter| {
+        let terms: Vec<_> =
+            put.terms.iter().filter(|term| term.param == filter.param).map(|term| &term.value).collect();
+        filter.any.iter().any(|wanted| plain_match(&terms, wanted)) != filter.not
+    };
+    let of_client = |put: &&Put| query.client.is_none() || put.client == query.client;
+    let found = puts.iter().filter(of_client).filter(|put| query.filters.iter().all(|filter| holds(put, filter)));
+    let mut ids: Vec<_> = found.map(|put| put.key.id.to_string()).collect();
+    ids.sort();
+    ids
+}
+
+async fn agrees_with_a_plain_loop(f: Fixture) {
+    let mut dice = Dice(0x7461_7574);
+    let mut puts: Vec<Put> = (0..150).map(|n| random_put(&mut dice, n)).collect();
+    f.write(puts.clone()).await;
+    // A third of them anew: terms of old versions must be gone.
+    for put in puts.iter_mut().step_by(3) {
+        let n = put.key.id[1..].parse().unwrap();
+        *put = Put { version: 2, ..random_put(&mut dice, n) };
+    }
+    f.write(puts.iter().step_by(3).cloned().collect()).await;
+    for _ in 0..400 {
+        let mut question = query("Observation").count(1000);
+        if dice.roll(3) == 0 {
+            question.client = Some(dice.pick(&PATIENTS).into());
+        }
+        for _ in 0..=dice.roll(3) {
+            let (param, of) = dice.pick(&PARAMS);
+            let any = (0..=dice.roll(2)).map(|_| random_match(&mut dice, of)).collect();
+            question.filters.push(Filter { param, any, not: dice.roll(5) == 0 });
+        }
+        if dice.roll(2) == 0 {
+            let param = dice.pick(&PARAMS).0;
+            question.sort.push(Sort { param, descending: dice.roll(2) == 0 });
+        }
+        let expected = plain_search(&puts, &question);
+        let mut found = f.ids(&question).await;
+        assert_eq!(all_pages(&*f.store, question.clone().count(11)).await, found, "pages of {question:?}");
+        found.sort();
+        assert_eq!(found, expected, "{question:?}");
+    }
+}

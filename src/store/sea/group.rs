@@ -1,0 +1,225 @@
+//! SQLite's one writer, and the commit that writers share.
+//!
+//! Writers take turns on one connection. The first of a batch opens a transaction; each further one works inside
+//! a savepoint of it. A writer that is done joins the batch and lets go of the turn; the batch's first then queues
+//! for the turn again, behind those who were waiting already, and when it gets there commits for all of them. So a
+//! lone writer commits at once, and eight busy ones pay for one sync.
+//!
+//! Nobody is told of success before the synced COMMIT has returned; should it fail, all who joined are told so.
+//! Whoever gets the turn first tidies up after a writer that was dropped half-way.
+
+use super::error::{Cause, failed, unavailable};
+use super::sqlite;
+use crate::store::{Result, StoreError};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+
+/// A batch that has one of these commits before it takes another writer in.
+const BATCH_WRITERS_MAX: usize = 256;
+const BATCH_ROWS_MAX: usize = 20_000;
+const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
+/// How long a writer waits for its turn.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(30);
+
+type Outcome = std::result::Result<(), Cause>;
+
+#[derive(Clone)]
+pub(super) struct Writer {
+    batch: Arc<Mutex<Batch>>,
+    /// Commits run here, so that a request that is dropped does not take others' commit with it.
+    runtime: Handle,
+}
+
+pub(super) struct Batch {
+    path: PathBuf,
+    db: Option<DatabaseConnection>,
+    open: Option<DatabaseTransaction>,
+    number: u64,
+    opened: Instant,
+    rows: usize,
+    joined: Vec<oneshot::Sender<Outcome>>,
+    /// A writer has begun and neither joined nor been undone.
+    half_done: bool,
+    savepoint: bool,
+}
+
+/// One writer's turn.
+pub(super) struct Turn {
+    guard: Option<OwnedMutexGuard<Batch>>,
+    runtime: Handle,
+}
+
+impl Writer {
+    pub(super) fn new(path: PathBuf, db: DatabaseConnection) -> Self {
+        let batch = Batch {
+            path,
+            db: Some(db),
+            open: None,
+            number: 0,
+            opened: Instant::now(),
+            rows: 0,
+            joined: Vec::new(),
+            half_done: false,
+            savepoint: false,
+        };
+        Writer { batch: Arc::new(Mutex::new(batch)), runtime: Handle::current() }
+    }
+
+    pub(super) async fn begin(&self) -> Result<Turn> {
+        let waiting = tokio::time::timeout(TURN_WAIT_MAX, Arc::clone(&self.batch).lock_owned());
+        let guard = waiting.await.map_err(|_| unavailable("the writer's turn did not come in time"))?;
+        let mut turn = Turn { guard: Some(guard), runtime: self.runtime.clone() };
+        let batch = turn.batch()?;
+        batch.tidy().await;
+        batch.enter().await?;
+        Ok(turn)
+    }
+
+    /// The turn's work is to be durable when this returns.
+    pub(super) async fn commit(&self, mut turn: Turn, rows: usize) -> Result<()> {
+        let Some(mut batch) = turn.guard.take() else { return Err(unavailable("the writer's turn is over")) };
+        let (tell, told) = oneshot::channel();
+        let all = Arc::clone(&self.batch);
+        self.runtime.spawn(async move {
+            if let Err(error) = batch.join(tell, rows).await {
+                tracing::error!(%error, "a writer could not join its batch");
+                return;
+            }
+            let number = batch.number;
+            if batch.is_full() {
+                batch.commit().await;
+            } else if batch.joined.len() == 1 {
+                drop(batch);
+                let mut batch = all.lock_owned().await;
+                batch.tidy().await;
+                if batch.number == number {
+                    batch.commit().await;
+                }
+            }
+        });
+        match told.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(cause)) => Err(StoreError::Unavailable(Box::new(cause))),
+            Err(_) => Err(unavailable("the commit did not come through")),
+        }
+    }
+}
+
+impl Turn {
+    fn batch(&mut self) -> Result<&mut Batch> {
+        self.guard.as_deref_mut().ok_or_else(|| unavailable("the writer's turn is over"))
+    }
+
+    /// The open transaction.
+    pub(super) fn db(&self) -> Result<&DatabaseTransaction> {
+        let open = self.guard.as_ref().and_then(|batch| batch.open.as_ref());
+        open.ok_or_else(|| unavailable("the writer's turn is over"))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(mut batch) = self.guard.take()
+            && batch.half_done
+        {
+            self.runtime.spawn(async move { batch.tidy().await });
+        }
+    }
+}
+
+impl Batch {
+    /// Opens a transaction, or a savepoint in the one that is open.
+    async fn enter(&mut self) -> Result<()> {
+        if self.open.is_none() {
+            let db = match &self.db {
+                Some(db) => db,
+                None => self.db.insert(sqlite::open_writer(&self.path).await?),
+            };
+            let options = TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..TransactionOptions::default()
+            };
+            let open = db.begin_with_options(options).await.map_err(failed)?;
+            self.open = Some(open);
+            self.number += 1;
+            self.rows = 0;
+            self.opened = Instant::now();
+            self.half_done = true;
+            return Ok(());
+        }
+        self.half_done = true;
+        self.savepoint = !self.joined.is_empty();
+        if self.savepoint {
+            self.run("SAVEPOINT writer").await?;
+        }
+        Ok(())
+    }
+
+    async fn run(&self, sql: &str) -> Result<()> {
+        let open = self.open.as_ref().ok_or_else(|| unavailable("no transaction is open"))?;
+        open.execute_unprepared(sql).await.map_err(failed)?;
+        Ok(())
+    }
+
+    async fn join(&mut self, tell: oneshot::Sender<Outcome>, rows: usize) -> Result<()> {
+        if self.savepoint
+            && let Err(error) = self.run("RELEASE writer").await
+        {
+            self.tidy().await;
+            return Err(error);
+        }
+        self.half_done = false;
+        self.savepoint = false;
+        self.rows += rows;
+        self.joined.push(tell);
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.joined.len() >= BATCH_WRITERS_MAX || self.rows >= BATCH_ROWS_MAX || self.opened.elapsed() > BATCH_TIME_MAX
+    }
+
+    /// Undoes what a writer left half done. Cancelled half-way, it can be called again.
+    async fn tidy(&mut self) {
+        if !self.half_done {
+            return;
+        }
+        if self.savepoint {
+            if self.run("ROLLBACK TO writer").await.is_err() || self.run("RELEASE writer").await.is_err() {
+                self.give_up("the transaction was lost");
+            }
+        } else if self.joined.is_empty()
+            && let Some(open) = self.open.take()
+            && open.rollback().await.is_err()
+        {
+            self.give_up("the transaction was lost");
+        }
+        self.half_done = false;
+        self.savepoint = false;
+    }
+
+    async fn commit(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        match open.commit().await.map_err(failed) {
+            Ok(()) => self.joined.drain(..).for_each(|tell| drop(tell.send(Ok(())))),
+            Err(error) => {
+                tracing::error!(%error, cause = std::error::Error::source(&error), "a commit failed");
+                self.give_up("the commit failed; what it did is not known");
+            }
+        }
+    }
+
+    /// Everyone who joined is told; the connection is not to be trusted any more.
+    fn give_up(&mut self, why: &str) {
+        self.open = None;
+        self.db = None;
+        self.joined.drain(..).for_each(|tell| drop(tell.send(Err(Cause::new(why)))));
+    }
+}

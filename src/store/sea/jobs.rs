@@ -1,0 +1,93 @@
+//! The queue of clients to assess again. Times due and claimed are microseconds; `due` is NULL where nothing is.
+
+use super::error::broken;
+use super::rows::{get, number, time};
+use super::sql::{Sql, chunks};
+use crate::store::{Job, Result};
+use jiff::Timestamp;
+use sea_orm::ConnectionTrait;
+use std::sync::Arc;
+
+const CLIENTS_PER_STATEMENT_MAX: usize = 256;
+
+pub(super) async fn enqueue<C: ConnectionTrait>(db: &C, clients: &[Arc<str>], due: Timestamp) -> Result<()> {
+    // In one order everywhere: two writers that wait for each other's rows would both stand still.
+    let mut clients: Vec<&str> = clients.iter().map(AsRef::as_ref).collect();
+    clients.sort_unstable();
+    clients.dedup();
+    let mut rest = clients.as_slice();
+    for size in chunks(clients.len(), CLIENTS_PER_STATEMENT_MAX) {
+        let (chunk, left) = rest.split_at(size);
+        rest = left;
+        let mut sql = Sql::new(db.get_database_backend(), "INSERT INTO job (client, generation, due) VALUES ");
+        for (place, client) in chunk.iter().enumerate() {
+            sql.push(if place == 0 { "(" } else { ", (" }).bind(*client).push(", 1, ");
+            sql.bind(due.as_microsecond()).push(")");
+        }
+        sql.push(ENQUEUED_AGAIN).execute(db).await?;
+    }
+    Ok(())
+}
+
+const ENQUEUED_AGAIN: &str = " ON CONFLICT (client) DO UPDATE SET generation = job.generation + 1,
+    due = CASE WHEN job.due < excluded.due THEN job.due ELSE excluded.due END";
+
+pub(super) async fn enqueue_all<C: ConnectionTrait>(db: &C, due: Timestamp) -> Result<u64> {
+    let mut sql = Sql::new(db.get_database_backend(), "INSERT INTO job (client, generation, due) SELECT client, 1, ");
+    sql.push("CAST(").bind(due.as_microsecond()).push(" AS BIGINT) FROM (SELECT DISTINCT client FROM resource");
+    sql.push(" WHERE client IS NOT NULL AND event IS NOT NULL AND deleted = 0) c WHERE 1 = 1 ORDER BY client");
+    Ok(sql.push(ENQUEUED_AGAIN).execute(db).await?.rows_affected())
+}
+
+pub(super) async fn claim<C: ConnectionTrait>(
+    db: &C,
+    now: Timestamp,
+    lease_until: Timestamp,
+    count: usize,
+) -> Result<Vec<Job>> {
+    let now = now.as_microsecond();
+    let mut sql = Sql::new(db.get_database_backend(), "UPDATE job SET claimed_until = ");
+    sql.bind(lease_until.as_microsecond());
+    sql.push(" WHERE client IN (SELECT client FROM job WHERE due <= ").bind(now);
+    sql.push(" AND (claimed_until IS NULL OR claimed_until <= ").bind(now);
+    sql.push(") ORDER BY due LIMIT ").bind(i64::try_from(count).unwrap_or(i64::MAX));
+    if sql.is_postgres() {
+        sql.push(" FOR UPDATE SKIP LOCKED");
+    }
+    sql.push(") RETURNING client, generation, due");
+    let rows = sql.all(db).await?;
+    let mut jobs = Vec::with_capacity(rows.len());
+    for row in rows {
+        let client = get::<String>(&row, "client")?.into();
+        jobs.push(Job { client, generation: get(&row, "generation")?, due: time(get(&row, "due")?)? });
+    }
+    jobs.sort_by(|a, b| (a.due, &a.client).cmp(&(b.due, &b.client)));
+    Ok(jobs)
+}
+
+pub(super) async fn finish<C: ConnectionTrait>(db: &C, job: &Job, next: Option<Timestamp>) -> Result<()> {
+    let mut sql =
+        Sql::new(db.get_database_backend(), "UPDATE job SET claimed_until = NULL, due = CASE WHEN generation = ");
+    sql.bind(job.generation).push(" THEN ").bind(next.map(|next| next.as_microsecond()));
+    sql.push(" ELSE due END WHERE client = ").bind(job.client.as_ref());
+    sql.execute(db).await?;
+    Ok(())
+}
+
+pub(super) async fn next_due<C: ConnectionTrait>(db: &C) -> Result<Option<Timestamp>> {
+    // What is claimed is due again when its lease ends.
+    let text = "SELECT MIN(due) AS due FROM (
+            SELECT * FROM (SELECT due FROM job WHERE due IS NOT NULL AND claimed_until IS NULL ORDER BY due LIMIT 1) a
+            UNION ALL
+            SELECT * FROM (SELECT CASE WHEN claimed_until < due THEN due ELSE claimed_until END AS due FROM job
+                WHERE claimed_until IS NOT NULL AND due IS NOT NULL ORDER BY claimed_until LIMIT 1) b) j";
+    let row = Sql::new(db.get_database_backend(), text).one(db).await?;
+    let due: Option<i64> = row.map(|row| get(&row, "due")).transpose()?.flatten();
+    due.map(time).transpose()
+}
+
+pub(super) async fn pending<C: ConnectionTrait>(db: &C, now: Timestamp) -> Result<u64> {
+    let mut sql = Sql::new(db.get_database_backend(), "SELECT COUNT(*) AS total FROM job WHERE due <= ");
+    let row = sql.bind(now.as_microsecond()).one(db).await?.ok_or_else(|| broken("a count gave no row"))?;
+    number(&row, "total")
+}

@@ -1,0 +1,211 @@
+//! The store over sea-orm: SQLite by default, PostgreSQL where several servers share one.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `layout` | numbers of types, and which search parameters have columns |
+//! | `index`, `fold` | a resource's terms as columns and rows; texts as they are compared |
+//! | `write` | resources, history and terms, in few statements |
+//! | `filter`, `search`, `cursor` | search |
+//! | `read`, `history`, `jobs` | the other questions |
+//! | `tx`, `group` | transactions; on SQLite, the commit that writers share |
+//! | `sqlite`, `postgres` | opening a database |
+//! | `sql`, `rows`, `error` | text and bound values, rows, errors without values |
+//!
+//! The layout itself, and why each index is there, is in `migrations/`.
+
+mod cursor;
+mod error;
+mod filter;
+mod fold;
+mod group;
+mod history;
+mod index;
+mod jobs;
+mod layout;
+mod postgres;
+mod read;
+mod rows;
+mod search;
+mod sql;
+mod sqlite;
+mod tx;
+mod write;
+
+use crate::store::{Cursor, Head, HistoryOf, Job, Key, Kind, Page, Query, Result, Store, StoredEvent, Tx, Version};
+use async_trait::async_trait;
+use error::{broken, failed, unavailable};
+use group::Writer;
+use jiff::Timestamp;
+use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait as _};
+use sql::Sql;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tx::{SeaTx, Session};
+
+/// How to open a database.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    /// `sqlite://tautline.db` (created if missing) or `postgres://…`.
+    pub url: String,
+    /// Connections to read by on SQLite, beside the one that writes; all connections on PostgreSQL.
+    pub connections_max: u32,
+}
+
+impl ConnectOptions {
+    pub fn new(url: impl Into<String>) -> Self {
+        let processors = std::thread::available_parallelism().map_or(4, |count| count.get() as u32);
+        ConnectOptions { url: url.into(), connections_max: processors.saturating_mul(2).clamp(8, 32) }
+    }
+}
+
+/// Opens the database, creates it if missing (SQLite), migrates it.
+pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
+    connect_with(ConnectOptions::new(url)).await
+}
+
+pub async fn connect_with(options: ConnectOptions) -> Result<Arc<dyn Store>> {
+    let url = options.url.as_str();
+    let (readers, writer) = if url.starts_with("sqlite:") {
+        let path = sqlite::path(url)?;
+        let db = sqlite::open_writer(&path).await?;
+        tautline_migrations::migrate(&db).await.map_err(failed)?;
+        (sqlite::open_readers(&path, options.connections_max).await?, Some(Writer::new(path, db)))
+    } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        let db = postgres::open(url, options.connections_max).await?;
+        tautline_migrations::migrate(&db).await.map_err(failed)?;
+        (db, None)
+    } else {
+        return Err(broken("the database URL begins with neither sqlite: nor postgres:"));
+    };
+    Ok(Arc::new(SeaStore { inner: Arc::new(Inner { readers, writer, longest: Mutex::default() }) }))
+}
+
+#[derive(Clone)]
+struct SeaStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// SQLite: readers alone. PostgreSQL: everything.
+    readers: DatabaseConnection,
+    writer: Option<Writer>,
+    /// Longest main date by type, as far as this process knows it to be committed.
+    longest: Mutex<BTreeMap<i16, i64>>,
+}
+
+impl SeaStore {
+    fn db(&self) -> &DatabaseConnection {
+        &self.inner.readers
+    }
+
+    fn writer(&self) -> Result<&Writer> {
+        self.inner.writer.as_ref().ok_or_else(|| unavailable("no writer"))
+    }
+
+    fn longest(&self) -> BTreeMap<i16, i64> {
+        self.inner.longest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn learn(&self, longest: BTreeMap<i16, i64>) {
+        if longest.is_empty() {
+            return;
+        }
+        let mut known = self.inner.longest.lock().unwrap_or_else(PoisonError::into_inner);
+        for (kind, length) in longest {
+            let known = known.entry(kind).or_default();
+            *known = length.max(*known);
+        }
+    }
+
+    async fn open(&self) -> Result<Session> {
+        match &self.inner.writer {
+            Some(writer) => Ok(Session::Sqlite(writer.begin().await?)),
+            None => Ok(Session::Postgres(self.db().begin().await.map_err(failed)?)),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for SeaStore {
+    async fn begin(&self) -> Result<Box<dyn Tx>> {
+        Ok(Box::new(SeaTx::new(self.clone(), self.open().await?)))
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<Version>> {
+        read::read(self.db(), key).await
+    }
+
+    async fn read_version(&self, key: &Key, version: u64) -> Result<Option<Version>> {
+        history::read_version(self.db(), key, version).await
+    }
+
+    async fn history(
+        &self,
+        of: HistoryOf,
+        since: Option<Timestamp>,
+        count: usize,
+        after: Option<Cursor>,
+    ) -> Result<Page> {
+        history::history(self.db(), &of, since, count, after.as_ref()).await
+    }
+
+    async fn search(&self, query: &Query) -> Result<Page> {
+        search::search(self.db(), query).await
+    }
+
+    async fn events(&self, client: &str) -> Result<Vec<StoredEvent>> {
+        read::events(self.db(), client).await
+    }
+
+    async fn events_of(&self, kind: Kind) -> Result<Vec<StoredEvent>> {
+        read::events_of(self.db(), kind).await
+    }
+
+    async fn heads(&self, client: &str, kinds: &[Kind]) -> Result<Vec<Head>> {
+        read::client_heads(self.db(), client, kinds, false).await?.iter().map(rows::head).collect()
+    }
+
+    async fn clients(&self, after: Option<&str>, count: usize) -> Result<Vec<Arc<str>>> {
+        read::clients(self.db(), after, count).await
+    }
+
+    async fn claim(&self, now: Timestamp, lease_until: Timestamp, count: usize) -> Result<Vec<Job>> {
+        // Nothing to claim is the usual answer, and costs no turn at writing.
+        if count == 0 || jobs::pending(self.db(), now).await? == 0 {
+            return Ok(Vec::new());
+        }
+        let mut tx = SeaTx::new(self.clone(), self.open().await?);
+        let jobs = tx.claim(now, lease_until, count).await?;
+        Box::new(tx).commit().await?;
+        Ok(jobs)
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>> {
+        jobs::next_due(self.db()).await
+    }
+
+    async fn pending(&self, now: Timestamp) -> Result<u64> {
+        jobs::pending(self.db(), now).await
+    }
+
+    async fn enqueue_all(&self, due: Timestamp) -> Result<u64> {
+        let mut tx = SeaTx::new(self.clone(), self.open().await?);
+        let count = tx.enqueue_all(due).await?;
+        Box::new(tx).commit().await?;
+        Ok(count)
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let mut sql = Sql::new(self.db().get_database_backend(), "SELECT 1 FROM seaql_migrations WHERE version = ");
+        match sql.bind(tautline_migrations::NEWEST).one(self.db()).await? {
+            Some(_) => Ok(()),
+            None => Err(unavailable("the database is not migrated")),
+        }
+    }
+}
+
+/// Held across awaits by requests that run anywhere.
+const _: fn() = || {
+    fn sendable<T: Send + Sync>() {}
+    sendable::<DatabaseTransaction>();
+};

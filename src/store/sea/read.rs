@@ -1,0 +1,90 @@
+//! Plain reads.
+
+use super::layout::kind_code;
+use super::rows::{EVENT, HEAD, VERSION, event, get, version};
+use super::sql::Sql;
+use crate::store::{Key, Kind, Result, StoredEvent, Version};
+use sea_orm::{ConnectionTrait, QueryResult};
+use std::sync::Arc;
+
+pub(super) async fn read<C: ConnectionTrait>(db: &C, key: &Key) -> Result<Option<Version>> {
+    let mut sql = Sql::new(db.get_database_backend(), "SELECT ");
+    sql.push(VERSION).push(" FROM resource WHERE kind = ").bind(kind_code(key.kind));
+    sql.push(" AND id = ").bind(key.id.as_ref());
+    sql.one(db).await?.as_ref().map(version).transpose()
+}
+
+/// Rows of heads, deleted ones included; on PostgreSQL locked where `locked`.
+pub(super) async fn client_heads<C: ConnectionTrait>(
+    db: &C,
+    client: &str,
+    kinds: &[Kind],
+    locked: bool,
+) -> Result<Vec<QueryResult>> {
+    if kinds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let kinds: Vec<i16> = kinds.iter().map(|kind| kind_code(kind)).collect();
+    let mut sql = Sql::new(db.get_database_backend(), "SELECT ");
+    sql.push(HEAD).push(" FROM resource r WHERE r.client = ").bind(client);
+    sql.push(" AND r.kind IN ").bind_list(&kinds).push(" ORDER BY r.kind, r.id");
+    if locked && sql.is_postgres() {
+        sql.push(" FOR UPDATE");
+    }
+    sql.all(db).await
+}
+
+/// Current facts and deletions, then superseded ones of what still is this client's.
+pub(super) async fn events<C: ConnectionTrait>(db: &C, client: &str) -> Result<Vec<StoredEvent>> {
+    let backend = db.get_database_backend();
+    let mut sql = Sql::new(backend, "SELECT ");
+    sql.push(EVENT).push(" FROM resource r WHERE r.client = ").bind(client);
+    sql.push(" AND (r.event IS NOT NULL OR r.deleted <> 0) ORDER BY r.kind, r.id");
+    let mut events = sql.all(db).await?.iter().map(|row| event(row, true)).collect::<Result<Vec<_>>>()?;
+    let mut sql = Sql::new(backend, "SELECT ");
+    sql.push(EVENT).push(" FROM history r JOIN resource now ON now.rid = r.rid WHERE r.client = ").bind(client);
+    sql.push(" AND r.event IS NOT NULL AND now.client = r.client ORDER BY r.kind, r.id, r.version");
+    for row in sql.all(db).await? {
+        events.push(event(&row, false)?);
+    }
+    Ok(events)
+}
+
+pub(super) async fn events_of<C: ConnectionTrait>(db: &C, kind: Kind) -> Result<Vec<StoredEvent>> {
+    let mut sql = Sql::new(db.get_database_backend(), "SELECT ");
+    sql.push(EVENT).push(" FROM resource r WHERE r.kind = ").bind(kind_code(kind));
+    sql.push(" AND r.event IS NOT NULL AND r.deleted = 0 ORDER BY r.id");
+    sql.all(db).await?.iter().map(|row| event(row, true)).collect()
+}
+
+/// Clients that have facts, by hopping through the index from one to the next.
+pub(super) async fn clients<C: ConnectionTrait>(db: &C, after: Option<&str>, count: usize) -> Result<Vec<Arc<str>>> {
+    let mut clients = Vec::new();
+    let mut after = after.map(str::to_owned);
+    while clients.len() < count {
+        let wanted = i64::try_from(count - clients.len()).unwrap_or(i64::MAX);
+        let mut sql =
+            Sql::new(db.get_database_backend(), "WITH RECURSIVE c (client, n) AS (SELECT (SELECT MIN(client)");
+        sql.push(" FROM resource WHERE client IS NOT NULL");
+        if let Some(after) = &after {
+            sql.push(" AND client > ").bind(after.as_str());
+        }
+        sql.push("), CAST(1 AS BIGINT) UNION ALL SELECT (SELECT MIN(r.client) FROM resource r");
+        sql.push(" WHERE r.client > c.client), n + 1 FROM c WHERE c.client IS NOT NULL AND n < ").bind(wanted);
+        sql.push(") SELECT client, CASE WHEN EXISTS (SELECT 1 FROM resource r WHERE r.client = c.client");
+        sql.push(" AND r.event IS NOT NULL AND r.deleted = 0) THEN 1 ELSE 0 END AS facts");
+        sql.push(" FROM c WHERE client IS NOT NULL ORDER BY client");
+        let rows = sql.all(db).await?;
+        for row in &rows {
+            let client = get::<String>(row, "client")?;
+            if get::<i32>(row, "facts")? != 0 {
+                clients.push(Arc::from(client.as_str()));
+            }
+            after = Some(client);
+        }
+        if i64::try_from(rows.len()).is_ok_and(|found| found < wanted) {
+            break;
+        }
+    }
+    Ok(clients)
+}

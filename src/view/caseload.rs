@@ -1,6 +1,6 @@
 //! The caseload: the same sheet, small. One row a client, forty on a screen.
 
-use super::draw::px;
+use super::draw::{level, px};
 use super::model::{CaseloadModel, CaseloadRow, Thresholds};
 use super::page::{icon, standing};
 use super::{document, url};
@@ -161,9 +161,7 @@ fn cell(column: &Column, x: f64, width: f64, thresholds: Thresholds) -> Markup {
         }
         @if let Some(now) = column.assessment {
             @let tall = (now.engagement_probability.clamp(0.0, 1.0) * 5.0).max(0.6);
-            @let level = if now.engagement_probability >= thresholds.open { "level flag" }
-                else if now.engagement_probability >= thresholds.watch { "level watch" } else { "level calm" };
-            g class=(level) { rect x=(px(x)) y=(px(28.0 - tall)) width=(px(width)) height=(px(tall)) {} }
+            g class=(level(now, thresholds)) { rect x=(px(x)) y=(px(28.0 - tall)) width=(px(width)) height=(px(tall)) {} }
         }
     }
 }

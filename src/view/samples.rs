@@ -136,6 +136,9 @@ impl Script<'_> {
                 self.left_undone(i - 1, &mut seen, &measure);
             }
             self.done(i, start(i), &mut seen, &measure, &mut timeline);
+            if i > 0 {
+                timeline.homework.extend(self.homework_set(i, start(i - 1), start(i)));
+            }
             if at(self.attendance, i) == 'S' {
                 // No step of the model: what it saw goes to the next.
                 pending = seen.attendance;
@@ -201,7 +204,13 @@ impl Script<'_> {
                     innovation: 0.0,
                 });
             }
-            timeline.administrations.push(administration(i, filled, measure, score));
+            let mut given = administration(i, filled, measure, score);
+            let answered = if outcome == RomOutcome::Partial { measure.items * 2 / 3 } else { measure.items };
+            given.answers = (0..measure.items).map(|item| (item < answered).then_some(1.0)).collect();
+            given.complete = answered == measure.items;
+            let raised = self.episodes.iter().any(|(kind, session, _)| *kind == FlagKind::SafetyItem && *session == i);
+            given.safety = Some(SafetyAnswer { value: if raised { 1.0 } else { 0.0 } });
+            timeline.administrations.push(given);
         }
         let outcome = match at(self.homework, i) {
             'D' => Some(HomeworkOutcome::Done),
@@ -211,8 +220,27 @@ impl Script<'_> {
         };
         seen.homework.extend(outcome.map(|outcome| self.homework_seen(i, outcome)));
         if let Some(score) = self.alliance.get(i).filter(|s| s.is_finite()) {
-            seen.alliance.push(administration(1000 + i, filled, &Arc::new(srs()), Some(*score)));
+            let given = administration(1000 + i, filled, &Arc::new(srs()), Some(*score));
+            timeline.administrations.push(given.clone());
+            seen.alliance.push(given);
         }
+    }
+
+    fn homework_set(&self, i: usize, before: Timestamp, start: Timestamp) -> Option<Homework> {
+        let letter = at(self.homework, i);
+        let minutes = self.minutes.get(i).copied().filter(|m| m.is_finite());
+        (letter != '.').then(|| Homework {
+            source: source(SourceKind::Task, "h", i),
+            assigned: minutes_before(before, -50),
+            due: None,
+            state: if letter == 'N' { HomeworkState::Open } else { HomeworkState::Done },
+            state_known: (letter != 'N').then(|| minutes_before(start, 20 * 60)),
+            completion: (letter == 'P').then_some(0.5),
+            quality: None,
+            minutes,
+            words: None,
+            title: Some("Thought record".into()),
+        })
     }
 
     fn homework_seen(&self, i: usize, outcome: HomeworkOutcome) -> HomeworkSeen {
@@ -344,7 +372,7 @@ fn administration(i: usize, at: Timestamp, measure: &Arc<Measure>, score: Option
         answers: Vec::new(),
         seconds: None,
         subscales: Vec::new(),
-        safety: Some(SafetyAnswer { value: 1.0 }),
+        safety: None,
         complete: true,
     }
 }

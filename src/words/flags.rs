@@ -2,6 +2,7 @@
 
 use super::grammar::{capital, counted, date, figure, number};
 use super::record::Record;
+use super::seen::changes;
 use super::signals::{Line, covered, noun, raising};
 use super::{Manner, Person};
 use crate::domain::{Band, Closing, FlagKind, Pattern, ScoreSeen, SignalKind, Why, Worse};
@@ -105,7 +106,8 @@ pub fn engagement_flag(record: &Record, person: &Person, manner: &Manner) -> Fla
             let recently = closed.filter(|(at, _)| record.recent().any(|c| c.start <= *at));
             let why = match recently {
                 Some((at, how)) => format!("the flag closed on {}: {}", day(at), super::closing(how)),
-                None => format!("nothing unusual {own}"),
+                None if changes(record, &ENGAGEMENT).is_empty() => format!("nothing unusual {own}"),
+                None => format!("no pattern so far, {own}"),
             };
             FlagWords::new(Standing::Off, OF, "steady", why)
         }
@@ -211,10 +213,25 @@ pub(super) fn trend(scores: &[&ScoreSeen]) -> String {
         let from = scores[n - flat].score;
         return format!("{} to {}, then flat for {} scores", figure(first.score), figure(from), number(flat));
     }
+    if let Some(turn) = turn(scores) {
+        return turn;
+    }
     if first.score == last.score {
         return format!("{} then as now, over {} scores", figure(last.score), number(n));
     }
     format!("{} to {} over {} scores", figure(first.score), figure(last.score), number(n))
+}
+
+/// "16 to 12, then up to 16": the best score lies well before the last one.
+fn turn(scores: &[&ScoreSeen]) -> Option<String> {
+    let (first, last) = (scores.first()?, scores.last()?);
+    let better = |a: f64, b: f64| if last.measure.worse == Worse::Up { a < b } else { a > b };
+    let best = scores.iter().copied().reduce(|a, b| if better(b.score, a.score) { b } else { a })?;
+    let lost = (last.score - best.score).abs() >= last.measure.rci? / 2.0;
+    let gained = better(best.score, first.score);
+    let way = if last.score > best.score { "up" } else { "down" };
+    (lost && gained)
+        .then(|| format!("{} to {}, then {way} to {}", figure(first.score), figure(best.score), figure(last.score)))
 }
 
 /// How many of the last scores stay within a third of reliable change.

@@ -96,15 +96,20 @@ pub fn gist(record: &Record, person: &Person, manner: &Manner) -> Gist {
         }
         (None, Band::NothingUnusual) if off_track.is_some() => said,
         (None, Band::NothingUnusual) => {
-            let said = said.say(format!(
-                "Nothing unusual for {} in the last {} weeks.",
-                person.her(),
-                number(record.window_weeks)
-            ));
+            let weeks = number(record.window_weeks);
             let once = changes(record, &ENGAGEMENT);
-            match once.is_empty() {
-                true => said,
-                false => said.say(format!(" {}: no pattern so far.", capital(&list(&once)))),
+            match once.len() {
+                0 => said.say(format!("Nothing unusual for {} in the last {weeks} weeks.", person.her())),
+                1 => said.say(format!(
+                    "Nothing unusual for {} in the last {weeks} weeks. {}: no pattern so far.",
+                    person.her(),
+                    capital(&once[0])
+                )),
+                _ => said.say(format!(
+                    "In the last {weeks} weeks {}: no pattern so far, against {} own record.",
+                    list(&once),
+                    person.hers()
+                )),
             }
         }
     };
@@ -112,17 +117,22 @@ pub fn gist(record: &Record, person: &Person, manner: &Manner) -> Gist {
         Some(_) => {
             let lead = if said.parts.is_empty() { "" } else { " " };
             let said = said.say(lead).strong(off_track_strong(record, person)).say(off_track_rest(record));
-            if now.band == Band::NothingUnusual {
-                said.say(format!(
-                    " Nothing has changed in how {} takes part{}.",
-                    person.she(),
-                    if all_usual(record) { ": questionnaires, homework and sessions are as usual" } else { "" }
-                ))
-            } else {
-                said
-            }
+            if now.band == Band::NothingUnusual { said.say(takes_part(record, person)) } else { said }
         }
         None => said.say(score_sentence(record, person)),
+    }
+}
+
+/// Beside a score off track: whether engagement changed too, short of a pattern.
+fn takes_part(record: &Record, person: &Person) -> String {
+    let once = changes(record, &ENGAGEMENT);
+    match (once.is_empty(), all_usual(record)) {
+        (true, true) => format!(
+            " Nothing has changed in how {} takes part: questionnaires, homework and sessions are as usual.",
+            person.she()
+        ),
+        (true, false) => format!(" Nothing has changed in how {} takes part.", person.she()),
+        (false, _) => format!(" {}: no pattern so far.", capital(&list(&once))),
     }
 }
 
@@ -273,6 +283,7 @@ pub fn caseload_line(record: &Record, person: &Person, manner: &Manner) -> Strin
         (false, true, false) => format!("{} {response}", capital(&format!("{}.", list(&changed)))),
         (false, true, true) => response,
         (false, false, false) if !calm => capital(&format!("{}.", list(&changed))),
-        (false, false, _) => format!("Nothing unusual for {}.", person.her()),
+        (false, false, true) => format!("Nothing unusual for {}.", person.her()),
+        (false, false, false) => format!("{}: no pattern so far.", capital(&list(&changed))),
     }
 }

@@ -11,6 +11,7 @@ mod flags;
 mod gist;
 mod grammar;
 mod listen;
+mod place;
 mod record;
 mod safety;
 mod seen;

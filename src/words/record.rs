@@ -1,7 +1,7 @@
 //! A course laid out as columns, one a session, so that the picture, its table and every sentence count the
 //! same things.
 
-use super::At;
+use super::{At, place};
 use crate::domain::{
     Administration, Assessment, AttendanceOutcome, Course, Episode, FlagKind, HomeworkOutcome, HomeworkSeen, Measure,
     RomOutcome, RomSeen, ScoreSeen, SlotOutcome, Timeline,
@@ -10,8 +10,6 @@ use jiff::Timestamp;
 use std::sync::Arc;
 
 const DAY_SECONDS: f64 = 86_400.0;
-/// Detection's own limit for "late".
-const LATE_MINUTES_MIN: f64 = 8.0;
 /// A gap of so many nominal intervals is drawn as a break.
 const BREAK_INTERVALS: f64 = 1.7;
 
@@ -127,13 +125,7 @@ impl<'a> Record<'a> {
         {
             columns.push(Column::new(ColumnKind::Now, as_of, Some(open)));
         }
-        let assessments: Vec<&Assessment> = columns.iter().filter_map(|c| c.assessment).collect();
-        for assessment in assessments {
-            place(&mut columns, assessment, timeline);
-        }
-        if let Some(timeline) = timeline {
-            fill_from_slots(&mut columns, timeline, as_of);
-        }
+        place::place(&mut columns, timeline, as_of);
         if let (At::Step(_), Some(last)) = (at, columns.last_mut()) {
             last.kind = ColumnKind::Now;
         }
@@ -256,93 +248,6 @@ fn columns<'a>(steps: &'a [Assessment], timeline: Option<&'a Timeline>) -> Vec<C
     }
     columns.sort_by_key(|column: &Column| column.start);
     columns
-}
-
-/// Puts what one assessment saw into the columns it belongs to. What was left undone is known only when the
-/// session has begun, so the step after sees it; the column is still the session it was meant for.
-fn place<'a>(columns: &mut [Column<'a>], step: &'a Assessment, timeline: Option<&'a Timeline>) {
-    let Some(own) = columns.iter().position(|column| column.assessment.is_some_and(|a| std::ptr::eq(a, step))) else {
-        return;
-    };
-    let before = (0..own).rev().find(|i| columns[*i].kind != ColumnKind::Break);
-    let by = |columns: &[Column<'a>], due: Timestamp| {
-        columns
-            .iter()
-            .position(|column| column.kind != ColumnKind::Break && column.start >= due)
-            .map_or(own, |i| i.min(own))
-    };
-    for (outcome, source) in &step.seen.attendance {
-        let named = columns.iter().position(|c| c.appointments.contains(&source.id));
-        match (named, outcome) {
-            (Some(i), AttendanceOutcome::CancelledByService) => {
-                columns[i].kind = ColumnKind::Break;
-                columns[i].attendance.push(*outcome);
-            }
-            (Some(i), _) => columns[i].attendance.push(*outcome),
-            (None, AttendanceOutcome::CancelledByService) => {}
-            (None, _) => columns[before.unwrap_or(own)].attendance.push(*outcome),
-        }
-    }
-    for seen in &step.seen.homework {
-        let assigned = timeline.and_then(|t| t.homework.iter().find(|h| h.source == seen.source)).map(|h| h.assigned);
-        let i = match (seen.due, assigned) {
-            (Some(due), _) => by(columns, due),
-            (None, Some(assigned)) => columns
-                .iter()
-                .position(|c| c.kind != ColumnKind::Break && c.start > assigned)
-                .map_or(own, |i| i.min(own)),
-            (None, None) => undone_before(
-                seen.outcome == HomeworkOutcome::NotDone,
-                own,
-                before.filter(|i| columns[*i].homework.is_empty()),
-            ),
-        };
-        columns[i].homework.push(seen);
-    }
-    for seen in &step.seen.rom {
-        let due = timeline.and_then(|t| {
-            let task = seen.task.as_ref()?;
-            t.dues.iter().find(|due| due.source == *task)?.due
-        });
-        let missed = seen.outcome == RomOutcome::Missed;
-        let i = match due.filter(|_| missed) {
-            Some(due) => by(columns, due),
-            None => undone_before(missed, own, before.filter(|i| columns[*i].rom.is_empty())),
-        };
-        columns[i].rom.push(seen);
-    }
-    columns[own].score = step.seen.score.as_ref().or(columns[own].score);
-    columns[own].alliance.extend(&step.seen.alliance);
-}
-
-/// A session that no later step has looked back on: the last one before an ending.
-fn fill_from_slots(columns: &mut [Column], timeline: &Timeline, as_of: Timestamp) {
-    let silent = |c: &&mut Column| c.kind == ColumnKind::Session && c.attendance.is_empty();
-    for column in columns.iter_mut().filter(silent) {
-        let slots = timeline
-            .slots
-            .iter()
-            .filter(|slot| column.appointments.contains(&slot.source.id) && slot.outcome_known < as_of);
-        column.attendance.extend(slots.filter_map(|slot| attendance_of(slot.outcome)));
-    }
-}
-
-fn attendance_of(outcome: SlotOutcome) -> Option<AttendanceOutcome> {
-    Some(match outcome {
-        SlotOutcome::Booked => return None,
-        SlotOutcome::Kept { late_minutes } => match late_minutes.filter(|m| *m >= LATE_MINUTES_MIN) {
-            Some(minutes) => AttendanceOutcome::Late { minutes },
-            None => AttendanceOutcome::Attended,
-        },
-        SlotOutcome::NoShow => AttendanceOutcome::NoShow,
-        SlotOutcome::CancelledByClient => AttendanceOutcome::CancelledByClient,
-        SlotOutcome::CancelledByService => AttendanceOutcome::CancelledByService,
-        SlotOutcome::CancelledUnattributed => AttendanceOutcome::CancelledUnattributed,
-    })
-}
-
-fn undone_before(undone: bool, own: usize, before: Option<usize>) -> usize {
-    before.filter(|_| undone).unwrap_or(own)
 }
 
 /// Median gap between steps, days.

@@ -48,7 +48,10 @@ pub fn signal_line(record: &Record, kind: SignalKind, person: &Person, manner: &
         SignalKind::Attendance => attendance(record, manner),
         SignalKind::AllianceMeasure => alliance(record, person, manner),
     };
-    line.raised = !line.absent && raised(record, kind) && seen_lately(record, kind);
+    line.raised = match kind {
+        SignalKind::RomTrajectory => record.active(FlagKind::NotOnTrack).is_some(),
+        _ => !line.absent && raised(record, kind) && seen_lately(record, kind),
+    };
     line
 }
 
@@ -65,7 +68,12 @@ fn seen_lately(record: &Record, kind: SignalKind) -> bool {
 }
 
 pub(super) fn raised(record: &Record, kind: SignalKind) -> bool {
-    record.current.is_some_and(|now| !now.warming_up && now.signal(kind).accumulated >= RAISED_NATS_MIN)
+    // On a calm page one signal that moved a little is no news.
+    let speaks = record.active(FlagKind::EngagementDrop).is_some();
+    record.current.is_some_and(|now| {
+        let band = speaks || now.band != Band::NothingUnusual;
+        band && !now.warming_up && now.signal(kind).accumulated >= RAISED_NATS_MIN
+    })
 }
 
 /// "two of the last three", "both of the last two", "all of the last four", "the last one".
@@ -258,10 +266,7 @@ fn attendance(record: &Record, manner: &Manner) -> Line {
     };
     let mut sub = vec![usual];
     if service > 0 {
-        sub.push(format!(
-            "{} cancelled by clinician or service, which counts for nothing",
-            number(service)
-        ));
+        sub.push(format!("{} cancelled by clinician or service, which counts for nothing", number(service)));
     }
     if unsaid > 0 {
         sub.push(format!("{} cancelled, by whom is not recorded, counts for nothing", number(unsaid)));
@@ -407,7 +412,11 @@ pub(super) fn pattern_line(record: &Record, person: &Person, manner: &Manner) ->
             Band::Flag => Line::new("Worth watching", vec![agree, "one signal alone raises no flag".into(), hint]),
             Band::Watch => Line::new("Worth watching", vec![agree, "not enough for a flag".into(), hint]),
             Band::NothingUnusual => Line::new(
-                "Nothing unusual",
+                if super::seen::changes(record, &super::flags::ENGAGEMENT).is_empty() {
+                    "Nothing unusual"
+                } else {
+                    "No pattern so far"
+                },
                 vec![format!(
                     "against {} own record of {}",
                     person.hers(),

@@ -43,6 +43,10 @@ pub fn small_print(record: &Record, person: &Person, manner: &Manner, model: &st
         n => format!("baseline from {n} sessions"),
     });
     parts.extend(not_covered(record, person));
+    match record.timeline.map_or(0, |t| t.undated.len()) {
+        0 => {}
+        n => parts.push(format!("{} without a date, not scored", counted(n, "questionnaire", "questionnaires"))),
+    }
     parts.push(format!("model {model}"));
     parts.join(" · ")
 }

@@ -195,3 +195,4 @@ pub const STRIP_TITLE: &str = "The last eight sessions and now";
 pub const STRIP_LEGEND: &str = "From the top: score, questionnaire, homework, attendance, pattern. Full, half or hollow: done, in part, not \
      done. Shaded: the last weeks.";
 pub const FLAG: &str = "flag";
+pub const NOT_ASKED: &str = "none asked for; counts for nothing";

@@ -3,7 +3,7 @@
 use super::{Grid, px, row};
 use crate::domain::{Assessment, AttendanceOutcome, Band, FlagKind, HomeworkOutcome, HomeworkSeen, RomOutcome};
 use crate::view::model::Thresholds;
-use crate::words::{Column, ui};
+use crate::words::{Column, ColumnKind, ui};
 use maud::{Markup, html};
 
 /// Warm where this row is one that raised the flag and the session is a recent one; else calm.
@@ -38,10 +38,23 @@ pub fn questionnaire(grid: &Grid, title: &str, desc: &str, raised: bool) -> Mark
                         }
                     }
                 }
-            }
+            } @else { (nothing(grid, i, TOP + FULL / 2.0)) }
         }
     };
     row(grid, "questionnaire", title, desc, HEIGHT, &marks)
+}
+
+/// A session without this: neither done nor missed, and not left blank.
+fn nothing(grid: &Grid, i: usize, y: f64) -> Markup {
+    let column = &grid.columns[i];
+    html! {
+        @if column.kind == ColumnKind::Session {
+            g {
+                title { (grid.title(column, ui::NOT_ASKED)) }
+                circle class="unasked" cx=(px(grid.x(i))) cy=(px(y)) r="1.8" {}
+            }
+        }
+    }
 }
 
 /// What the homework held, where the sender says: one kind a client, the first that is there.
@@ -69,7 +82,7 @@ pub fn homework(grid: &Grid, title: &str, desc: &str, raised: bool, content: Opt
                         rect class="amount" x=(px(grid.x(i) - r * 0.6)) y=(px(height - 4.0 - tall)) width=(px(r * 1.2)) height=(px(tall)) rx="1" {}
                     }
                 }
-            }
+            } @else { (nothing(grid, i, y)) }
         }
     };
     row(grid, "homework", title, desc, height, &marks)
@@ -214,8 +227,8 @@ pub fn pattern(grid: &Grid, title: &str, desc: &str, thresholds: Thresholds) -> 
     row(grid, "pattern", title, desc, HEIGHT, &marks)
 }
 
-fn level(now: &Assessment, thresholds: Thresholds) -> &'static str {
-    if now.flags.contains(&FlagKind::EngagementDrop) || now.engagement_probability >= thresholds.open {
+pub fn level(now: &Assessment, thresholds: Thresholds) -> &'static str {
+    if now.flags.contains(&FlagKind::EngagementDrop) {
         "level flag"
     } else if now.band != Band::NothingUnusual || now.engagement_probability >= thresholds.watch {
         "level watch"

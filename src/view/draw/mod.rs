@@ -5,7 +5,7 @@
 mod marks;
 mod score;
 
-pub use marks::{Content, attendance, homework, pattern, questionnaire};
+pub use marks::{Content, attendance, homework, level, pattern, questionnaire};
 pub use score::{alliance, score};
 
 use crate::words::{Column, ColumnKind, Manner, date_short, day_name, ui};

@@ -96,18 +96,18 @@ pub fn spacing_days(
     if gap < c.spacing_intervals * interval {
         return None;
     }
-    let from = record.slots.partition_point(|s| s.start <= kept);
-    let to = record.slots.partition_point(|s| s.start <= start);
+    let from = record.standings.partition_point(|s| s.start <= kept);
     let mut asked = false;
-    for slot in &record.slots[from..to] {
-        if slot.start < start {
-            if slot.placed() < now {
+    for standing in record.standings[from..].iter().take_while(|s| s.start <= start) {
+        let slot = record.slots[standing.slot];
+        if standing.start < start {
+            if standing.from < now {
                 return None;
             }
-        } else if slot.booked.is_some_and(|b| b >= kept && b < now)
+        } else if standing.until >= now
+            && !standing.moved_here
             && slot.replaces.is_none()
-            && slot.moves.is_empty()
-            && !(slot.cancelled() && slot.known() < now)
+            && slot.booked.is_some_and(|b| b >= kept && b < now)
         {
             asked = true;
         }

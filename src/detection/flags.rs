@@ -15,8 +15,6 @@ pub struct Flags {
     not_on_track: Option<usize>,
     /// Open safety episodes and the measure that raised each.
     safety: Vec<(usize, String)>,
-    /// Eight weeks of silence closed the last one: nothing opens before there is contact again.
-    pub disengaged: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -120,21 +118,36 @@ impl Flags {
         let open = self.safety.iter().position(|(_, m)| *m == form.measure.canonical);
         if answer.value > 0.0 {
             if open.is_none() {
-                self.safety.push((self.episodes.len(), form.measure.canonical.clone()));
-                self.episodes.push(Episode {
-                    kind: FlagKind::SafetyItem,
-                    key: EpisodeKey::Response(form.source.clone()),
-                    opened: form.at,
-                    closed: None,
-                    rests_on: vec![form.source.clone()],
-                    judged: Vec::new(),
-                    why: Why::SafetyAnswer,
-                });
+                self.open_safety(&form.source, &form.measure, form.at);
             }
         } else if let Some(open) = open.filter(|_| form.finished && form.complete) {
             let (episode, _) = self.safety.remove(open);
             self.close(episode, form.at, Closing::AnsweredZero);
         }
+    }
+
+    /// An answer of which nobody says when it was given: it stands from the first thing that is known, and only
+    /// a practitioner's word closes it, for no other answer is known to be later.
+    pub fn undated_safety_answer(&mut self, form: &Undated, first: Timestamp) {
+        if form.safety.is_some_and(|answer| answer.value > 0.0) {
+            self.open_safety(&form.source, &form.measure, first);
+            if let Some((_, measure)) = self.safety.last_mut() {
+                *measure = String::new();
+            }
+        }
+    }
+
+    fn open_safety(&mut self, source: &Source, measure: &Measure, at: Timestamp) {
+        self.safety.push((self.episodes.len(), measure.canonical.clone()));
+        self.episodes.push(Episode {
+            kind: FlagKind::SafetyItem,
+            key: EpisodeKey::Response(source.clone()),
+            opened: at,
+            closed: None,
+            rests_on: vec![source.clone()],
+            judged: Vec::new(),
+            why: Why::SafetyAnswer,
+        });
     }
 
     /// A practitioner's word. About the engagement episode that stands, else the last one before.

@@ -33,6 +33,9 @@ mod rom_trajectory;
 mod state;
 mod take_in;
 
+#[cfg(test)]
+mod laws;
+
 pub use constants::Constants;
 
 use crate::domain::{Course, Timeline};

@@ -5,7 +5,7 @@ use super::constants::Constants;
 use super::evaluate::{self, Evaluation, Inputs};
 use super::flags::Flags;
 use super::intake::{AttendanceItem, Intake};
-use super::record::{Group, Moment, Record, days, later};
+use super::record::{Group, Moment, Record, Standing, days, later};
 use super::state::{Instrument, Scales, State};
 use crate::domain::*;
 use jiff::{Timestamp, ToSpan};
@@ -17,6 +17,8 @@ pub(super) enum Due {
     Unknown,
     Waiting,
     Missed,
+    /// The Task says it was done; no form has come yet.
+    Done,
     Settled,
 }
 
@@ -37,11 +39,16 @@ pub(super) struct Pass<'a> {
     pub ended: Option<Timestamp>,
     /// Some slot is known: weeks are no steps any more.
     pub appointments: bool,
+    /// Anything is known at all.
+    begun: bool,
     /// Latest instant at which a slot took up time, or the client gave one up.
     busy: Option<Timestamp>,
     /// Nothing booked since.
     free: Option<Timestamp>,
-    silence_told: bool,
+    freed: Option<Timestamp>,
+    /// The silence (by its `free`) in which no contact was told, and that went on until disengaged.
+    told: Option<Timestamp>,
+    gone: Option<Timestamp>,
     /// Standings before it have started.
     standing: usize,
     /// Evaluation of the look at the step that comes next.
@@ -66,9 +73,12 @@ impl<'a> Pass<'a> {
             dues: vec![Due::Unknown; record.dues.len()],
             ended: None,
             appointments: record.slots.iter().any(|s| s.booked.is_none()),
+            begun: record.slots.iter().any(|s| s.booked.is_none()),
             busy: None,
             free: None,
-            silence_told: false,
+            freed: None,
+            told: None,
+            gone: None,
             standing: 0,
             looked: None,
         }
@@ -76,6 +86,10 @@ impl<'a> Pass<'a> {
 
     pub fn run(mut self, as_of: Timestamp) -> Course {
         let moments = &self.record.moments;
+        let first = moments.first().map_or(as_of, |(at, _)| (*at).min(as_of));
+        for form in &self.record.undated {
+            self.flags.undated_safety_answer(form, first);
+        }
         let mut n = 0;
         while n < moments.len() && moments[n].0 <= as_of {
             let at = moments[n].0;
@@ -95,6 +109,7 @@ impl<'a> Pass<'a> {
                     break;
                 }
                 facts |= fact;
+                self.begun |= fact;
                 self.happen(at, moment);
                 n += 1;
             }
@@ -109,7 +124,7 @@ impl<'a> Pass<'a> {
         }
         self.silence(as_of);
         let next_change = self.next_change(n, as_of);
-        self.finish(as_of, n > 0, next_change)
+        self.finish(as_of, next_change)
     }
 
     fn happen(&mut self, at: Timestamp, moment: Moment) {
@@ -137,9 +152,15 @@ impl<'a> Pass<'a> {
             Moment::HomeworkDue(n) => self.homework_due(at, n),
             Moment::Asked(n) => self.asked(n),
             Moment::FilledIn(n) => self.filled_in(at, n),
-            Moment::MeasureDue(n) => self.measure_due(at, n),
+            Moment::MeasureDone(n) => self.measure_done(n),
+            Moment::MeasureDue(n) => self.measure_due(n),
             Moment::Judged(n) => self.judged(n),
             Moment::Ended(n) => self.end(n),
+            Moment::Resumed(_) => {
+                if self.ended.is_some() {
+                    self.resume(at);
+                }
+            }
         }
     }
 
@@ -157,7 +178,8 @@ impl<'a> Pass<'a> {
     /// Nominal intervals from the last step to `target`; the time beyond one is a break, whoever made it (a
     /// gap the client asked for speaks by itself). With nothing booked: whole intervals of silence.
     fn elapsed(&self, target: Option<Timestamp>, now: Timestamp) -> f64 {
-        let Some(since) = self.state.since else { return 0.0 };
+        // the prior is that of a referral: an interval passes before the first slot
+        let Some(since) = self.state.since else { return 1.0 };
         let interval = self.state.interval(target, self.c);
         match target {
             Some(target) => (days(since, target) / interval).clamp(0.0, 1.0),
@@ -166,15 +188,17 @@ impl<'a> Pass<'a> {
     }
 
     fn evaluate(&self, target: Option<Timestamp>, now: Timestamp, missed: Vec<usize>) -> Evaluation {
-        let spacing = target.filter(|_| !self.intake.mute_spacing).and_then(|target| {
-            let kept = self.state.kept.filter(|k| Some(*k) == self.state.last_slot)?;
-            if self.state.gaps() < 2 {
-                return None;
-            }
-            let interval = self.state.interval(None, self.c);
-            attendance::spacing_days(self.record, kept, target, now, interval, &self.c.attendance)
-        });
-        self.inputs().evaluate(self.elapsed(target, now), spacing, missed)
+        self.inputs().evaluate(self.elapsed(target, now), self.spacing(target, now), missed)
+    }
+
+    fn spacing(&self, target: Option<Timestamp>, now: Timestamp) -> Option<f64> {
+        let target = target.filter(|_| !self.intake.mute_spacing)?;
+        let kept = self.state.kept.filter(|k| Some(*k) == self.state.last_slot)?;
+        if self.state.gaps() < 2 {
+            return None;
+        }
+        let interval = self.state.interval(None, self.c);
+        attendance::spacing_days(self.record, kept, target, now, interval, &self.c.attendance)
     }
 
     fn look_at_group(&mut self, at: Timestamp, index: usize) {
@@ -247,14 +271,11 @@ impl<'a> Pass<'a> {
             .filter(|n| {
                 let instrument = &self.instruments[*n];
                 let due = instrument.measure.role == Role::Outcome && instrument.habit.missed(step, &self.c.rom);
-                if !due || !instrument.habit.around_session() {
+                if !due || !instrument.habit.in_session() {
                     return due && !cancelled;
                 }
-                // around the session: only of one that was kept, and of which nothing came
-                session.is_some_and(|start| {
-                    let window = start.saturating_sub(2.hours()).unwrap_or(start);
-                    instrument.habit.last_at.is_none_or(|last| last < window)
-                })
+                // in session: only of one that was kept, and of which nothing came
+                session.is_some_and(|start| instrument.habit.last_at.is_none_or(|last| last < start))
             })
             .collect()
     }
@@ -298,7 +319,7 @@ impl<'a> Pass<'a> {
     fn raise(&mut self, at: Timestamp, e: &Evaluation) {
         if self.ended.is_some()
             || self.flags.engagement()
-            || self.flags.disengaged
+            || self.disengaged()
             || self.warming_up()
             || e.engagement_probability(self.c) < self.c.flag.open
         {
@@ -350,8 +371,11 @@ impl<'a> Pass<'a> {
         if self.ended.is_some() || self.flags.engagement() || self.warming_up() {
             return;
         }
+        // as of the next session, whenever that is: a slot that the service cancels later must not matter
         let next = self.record.next_standing(self.standing, at, true).map(|s| s.start);
-        let e = self.evaluate(next, instant_after(at), Vec::new());
+        let elapsed = if self.state.since == Some(at) { 0.0 } else { 1.0 };
+        let spacing = self.spacing(next, instant_after(at));
+        let e = self.inputs().evaluate(elapsed, spacing, Vec::new());
         self.raise(at, &e);
     }
 
@@ -367,10 +391,9 @@ impl<'a> Pass<'a> {
         }
         if self.record.next_standing(self.standing, at, true).is_some() {
             self.free = None;
-            self.silence_told = false;
-            self.flags.disengaged = false;
         } else if self.free.is_none() {
             self.free = self.busy;
+            self.freed = Some(at);
         }
     }
 
@@ -390,21 +413,26 @@ impl<'a> Pass<'a> {
         if self.ended.is_some() {
             return;
         }
-        let (Some(limit), Some(free)) = (self.silence_limit(), self.free) else { return };
-        if limit < before && !self.silence_told {
-            self.silence_told = true;
+        let (Some(limit), Some(free), Some(freed)) = (self.silence_limit(), self.free, self.freed) else { return };
+        if limit < before && self.told != Some(free) {
+            self.told = Some(free);
             if !self.flags.engagement() && !self.warming_up() {
                 let mut raised = [false; 5];
                 raised[evaluate::ATTENDANCE] = true;
                 let rests_on = self.grounds_of_silence(free);
-                self.flags.open_engagement(self.key(), limit, Why::NoContact, raised, rests_on);
+                self.flags.open_engagement(self.key(), limit.max(freed), Why::NoContact, raised, rests_on);
             }
         }
-        let gone = later(free, self.c.flag.disengaged_days);
-        if gone < before && !self.flags.disengaged {
+        let gone = later(free, self.c.flag.disengaged_days).max(freed);
+        if gone < before && self.gone != Some(free) {
+            self.gone = Some(free);
             self.flags.close_engagement(gone, Closing::Disengaged);
-            self.flags.disengaged = true;
         }
+    }
+
+    /// Eight weeks of silence: nothing opens before there is contact again.
+    fn disengaged(&self) -> bool {
+        self.free.is_some() && self.gone == self.free
     }
 
     fn grounds_of_silence(&self, free: Timestamp) -> Vec<Source> {
@@ -491,7 +519,7 @@ impl<'a> Pass<'a> {
         self.intake.clear();
     }
 
-    /// A session was kept after the ending: treatment goes on, from where a new client starts.
+    /// A session was kept after the ending, or a new episode of care began: treatment goes on, from where a new client starts.
     fn resume(&mut self, at: Timestamp) {
         self.ended = None;
         self.state.restart(at, self.c);
@@ -528,8 +556,8 @@ impl<'a> Pass<'a> {
         candidates.into_iter().filter(|at| *at > as_of).min()
     }
 
-    fn finish(mut self, as_of: Timestamp, begun: bool, next_change: Option<Timestamp>) -> Course {
-        let open = (begun || self.appointments) && self.ended.is_none();
+    fn finish(mut self, as_of: Timestamp, next_change: Option<Timestamp>) -> Course {
+        let open = self.begun && self.ended.is_none();
         let next = self.record.next_standing(self.standing, as_of, false).copied();
         let interval_days = self.state.interval(next.map(|s| s.start), self.c);
         let open = open.then(|| {
@@ -553,18 +581,22 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The slots that the open assessment is keyed to: those booked next, else the last ones.
+    /// The slots that the open assessment is keyed to: those booked next, else the last ones, else those
+    /// that were to come and were cancelled.
     fn open_slots(&self, next: Option<Timestamp>, as_of: Timestamp) -> Vec<Arc<str>> {
-        let known = |s: &&super::record::Standing| s.from < as_of && s.until >= as_of;
+        let stands = |s: &&Standing| s.from < as_of && s.until >= as_of;
+        let placed = |s: &&Standing| s.from < as_of && (s.last || s.until >= as_of);
         let standings = &self.record.standings;
-        let start = next.or_else(|| {
-            let past = standings.iter().rev().filter(|s| s.start <= as_of).find(|s| s.from < as_of);
-            past.map(|s| s.start)
-        });
+        let start = next
+            .or_else(|| {
+                let mut past = standings.iter().rev().filter(|s| s.start <= as_of);
+                past.find(placed).map(|s| s.start)
+            })
+            .or_else(|| standings.iter().find(placed).map(|s| s.start));
         let mut ids: Vec<Arc<str>> = standings
             .iter()
             .filter(|s| Some(s.start) == start)
-            .filter(|s| next.is_none() || known(s))
+            .filter(|s| if next.is_some() { stands(s) } else { placed(s) })
             .map(|s| self.record.slots[s.slot].source.id.clone())
             .collect();
         ids.sort_unstable();

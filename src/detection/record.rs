@@ -11,6 +11,7 @@
 
 use crate::domain::*;
 use jiff::{Timestamp, ToSpan};
+use std::cmp::Ordering;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Moment {
@@ -32,9 +33,13 @@ pub enum Moment {
     HomeworkDue(usize),
     Asked(usize),
     FilledIn(usize),
+    /// The Task of a measure says it was done.
+    MeasureDone(usize),
     MeasureDue(usize),
     Judged(usize),
     Ended(usize),
+    /// A later episode of care began after this ending.
+    Resumed(usize),
 }
 
 /// Slots that share one start.
@@ -57,6 +62,10 @@ pub struct Standing {
     pub from: Timestamp,
     /// Known to stand there no more from then on.
     pub until: Timestamp,
+    /// It was moved here.
+    pub moved_here: bool,
+    /// It was not moved away from here.
+    pub last: bool,
 }
 
 pub struct Record<'a> {
@@ -70,6 +79,7 @@ pub struct Record<'a> {
     pub administrations: Vec<&'a Administration>,
     pub judgements: Vec<&'a Judgement>,
     pub endings: Vec<&'a Ending>,
+    pub undated: Vec<&'a Undated>,
     /// Per administration: some Task names it as its response.
     pub claimed: Vec<bool>,
     pub moments: Vec<(Timestamp, Moment)>,
@@ -78,10 +88,10 @@ pub struct Record<'a> {
 }
 
 /// Sorted and without repeats, whatever the order given.
-fn ordered<T, K: Ord>(items: &[T], at: impl Fn(&T) -> K, of: impl Fn(&T) -> &Source) -> Vec<&T> {
+fn ordered<T>(items: &[T], by: impl Fn(&T, &T) -> Ordering) -> Vec<&T> {
     let mut sorted: Vec<&T> = items.iter().collect();
-    sorted.sort_by(|a, b| at(a).cmp(&at(b)).then_with(|| of(a).cmp(of(b))));
-    sorted.dedup_by(|a, b| of(a) == of(b));
+    sorted.sort_by(|a, b| by(a, b));
+    sorted.dedup_by(|a, b| by(a, b).is_eq());
     sorted
 }
 
@@ -118,16 +128,23 @@ impl Slot {
 
 impl<'a> Record<'a> {
     pub fn new(timeline: &'a Timeline, as_of: Timestamp, grace_hours: f64) -> Self {
+        // one Task may ask for several measures
+        let canonical = |d: &MeasureDue| d.measure.as_ref().map(|m| m.canonical.clone());
         let mut record = Record {
-            slots: ordered(&timeline.slots, |s| s.start, |s| &s.source),
+            slots: ordered(&timeline.slots, |a, b| (a.start, &a.source).cmp(&(b.start, &b.source))),
             group_of: Vec::new(),
             groups: Vec::new(),
             standings: Vec::new(),
-            homework: ordered(&timeline.homework, |h| h.assigned, |h| &h.source),
-            dues: ordered(&timeline.dues, |d| d.asked, |d| &d.source),
-            administrations: ordered(&timeline.administrations, |a| a.at, |a| &a.source),
-            judgements: ordered(&timeline.judgements, |j| j.known, |j| &j.source),
-            endings: ordered(&timeline.endings, |e| e.at, |e| &e.source),
+            homework: ordered(&timeline.homework, |a, b| (a.assigned, &a.source).cmp(&(b.assigned, &b.source))),
+            dues: ordered(&timeline.dues, |a, b| {
+                (a.asked, &a.source).cmp(&(b.asked, &b.source)).then_with(|| canonical(a).cmp(&canonical(b)))
+            }),
+            administrations: ordered(&timeline.administrations, |a, b| (a.at, &a.source).cmp(&(b.at, &b.source))),
+            judgements: ordered(&timeline.judgements, |a, b| (a.known, &a.source).cmp(&(b.known, &b.source))),
+            endings: ordered(&timeline.endings, |a, b| {
+                (a.at, &a.source).cmp(&(b.at, &b.source)).then((a.kind as u8).cmp(&(b.kind as u8)))
+            }),
+            undated: ordered(&timeline.undated, |a, b| a.source.cmp(&b.source)),
             claimed: Vec::new(),
             moments: Vec::new(),
             first: None,
@@ -177,7 +194,14 @@ impl<'a> Record<'a> {
                 if stood < moved.known {
                     self.moments.push((stood, Moment::StepMoved(index)));
                 }
-                self.standings.push(Standing { start: moved.from, slot: index, from, until: moved.known });
+                self.standings.push(Standing {
+                    start: moved.from,
+                    slot: index,
+                    from,
+                    until: moved.known,
+                    moved_here: n > 0,
+                    last: false,
+                });
                 from = from.max(moved.known);
                 self.moments.push((from, Moment::Moved(index, n)));
             }
@@ -187,6 +211,8 @@ impl<'a> Record<'a> {
                 slot: index,
                 from,
                 until: if slot.cancelled() { slot.known() } else { Timestamp::MAX },
+                moved_here: !slot.moves.is_empty(),
+                last: true,
             });
         }
         self.standings.sort_by_key(|s| (s.start, s.slot));
@@ -210,6 +236,9 @@ impl<'a> Record<'a> {
         for index in 0..self.dues.len() {
             let d = self.dues[index];
             self.moments.push((d.asked, Moment::Asked(index)));
+            if let Some(at) = d.completed {
+                self.moments.push((at.max(d.asked), Moment::MeasureDone(index)));
+            }
             if let Some(at) = d.due.or_else(|| self.next_session(d.asked, grace)) {
                 self.moments.push((at.max(d.asked), Moment::MeasureDue(index)));
             }
@@ -220,23 +249,23 @@ impl<'a> Record<'a> {
         self.moments.extend(facts);
         let facts = self.endings.iter().enumerate().map(|(n, e)| (e.at, Moment::Ended(n)));
         self.moments.extend(facts);
+        let resumed = self.endings.iter().enumerate().filter_map(|(n, e)| Some((e.resumed?, Moment::Resumed(n))));
+        self.moments.extend(resumed);
     }
 
-    /// When "by the next session" has passed: some hours after the start of the first later slot that took
-    /// place (or of which nothing is said), so that what is marked during the session counts as brought to it.
-    /// A session that fell through was no session.
+    /// When "by the next session" has passed: some hours after the start of the first later slot that is a
+    /// step, so that what is marked during the session counts as brought to it. Whatever became of the slot:
+    /// otherwise who comes would be worse off than who stays away.
     fn next_session(&self, after: Timestamp, grace: jiff::Span) -> Option<Timestamp> {
         let first = self.slots.partition_point(|s| s.start <= after);
         let mut best: Option<Timestamp> = None;
-        for slot in &self.slots[first..] {
+        for slot in self.slots[first..].iter().filter(|s| !s.by_service()) {
             let end = slot.start.saturating_add(grace).ok()?;
             if best.is_some_and(|b| b <= end) {
                 break;
             }
-            if slot.kept() || slot.outcome == SlotOutcome::Booked {
-                let known = end.max(slot.known());
-                best = Some(best.map_or(known, |b| b.min(known)));
-            }
+            let known = end.max(slot.placed());
+            best = Some(best.map_or(known, |b| b.min(known)));
         }
         best
     }

@@ -3,8 +3,8 @@
 //! A Task says when a measure was due. Where none asks, the expectation is learned from the client's own
 //! record: after the third time, a measure is expected again as often as it usually came (the median number
 //! of steps between two fills; one step of grace where that is more than one, so that a monthly measure is
-//! not missed weekly). Who fills it in around the session (from two hours before its start to six after) is
-//! expected to do so only where the session was kept: nothing is missed before it could have been done. Four
+//! not missed weekly). Who fills it in during sessions (within six hours of the start) is expected to do so only
+//! where the session was kept: nothing is missed before it could have been done. Four
 //! misses in a row end the expectation; the next fill revives it.
 
 use super::alliance::OwnMean;
@@ -23,7 +23,7 @@ pub struct Habit {
     pub last_at: Option<Timestamp>,
     /// Steps between fills, the last eight.
     gaps: Vec<u32>,
-    around_session: u32,
+    in_session: u32,
     missed_run: u32,
     /// Step at which it was last counted as missed.
     missed_step: Option<u32>,
@@ -67,7 +67,7 @@ impl Habit {
     }
 
     /// Remembers it. `step`: number of the interval it fell into.
-    pub fn remember(&mut self, form: &Administration, step: u32, around_session: bool, at: Timestamp) {
+    pub fn remember(&mut self, form: &Administration, step: u32, in_session: bool, at: Timestamp) {
         self.answered.resize(self.answered.len().max(form.answers.len()), 0);
         for (often, answer) in self.answered.iter_mut().zip(&form.answers) {
             *often += u32::from(answer.is_some());
@@ -79,15 +79,15 @@ impl Habit {
             self.gaps.push(step - self.last_step);
         }
         self.fills += 1;
-        self.around_session += u32::from(around_session);
+        self.in_session += u32::from(in_session);
         self.last_step = step;
         self.last_at = Some(at);
         self.missed_run = 0;
         self.missed_step = None;
     }
 
-    pub fn around_session(&self) -> bool {
-        2 * self.around_session > self.fills
+    pub fn in_session(&self) -> bool {
+        2 * self.in_session > self.fills
     }
 
     /// Whether, as of the step with this number, it should have come and has not.

@@ -61,31 +61,49 @@ impl Pass<'_> {
         }
     }
 
-    /// The time of a measure has passed. Of a questionnaire that is no known measure, or whose response could
-    /// not be read, nobody can tell whether it was filled in.
-    pub(super) fn measure_due(&mut self, _at: Timestamp, index: usize) {
-        if self.dues[index] != Due::Waiting {
-            return;
+    /// The time of a measure has passed. Of a questionnaire that is no known measure, or whose response was
+    /// never sent to us, nobody can tell how it was filled in.
+    pub(super) fn measure_due(&mut self, index: usize) {
+        if self.dues[index] == Due::Waiting {
+            let due = self.record.dues[index];
+            let unread = due.response.as_ref().is_some_and(|response| self.form(response).is_none());
+            if due.measure.is_none() || unread {
+                self.dues[index] = Due::Settled;
+            } else {
+                self.dues[index] = Due::Missed;
+                self.take_due(index, RomOutcome::Missed, 0);
+            }
         }
-        let due = self.record.dues[index];
-        let unreadable = due
-            .response
-            .as_ref()
-            .is_some_and(|response| !self.record.administrations.iter().any(|a| a.source == *response));
-        let (Some(measure), false, None) = (&due.measure, unreadable, self.ended) else {
-            self.dues[index] = Due::Settled;
-            return;
+    }
+
+    /// The Task says it was done: whole, until the form itself says otherwise.
+    pub(super) fn measure_done(&mut self, index: usize) {
+        let open = match self.dues[index] {
+            Due::Waiting => true,
+            Due::Missed => self.intake.rom.iter().any(|item| item.due == Some(index)),
+            Due::Unknown | Due::Done | Due::Settled => false,
         };
-        self.dues[index] = Due::Missed;
+        if open {
+            self.dues[index] = Due::Done;
+            self.intake.rom.retain(|item| item.due != Some(index));
+            if let Some(measure) = &self.record.dues[index].measure {
+                self.take_due(index, RomOutcome::Complete, measure.items);
+            }
+        }
+    }
+
+    fn take_due(&mut self, index: usize, outcome: RomOutcome, answered: u16) {
+        let due = self.record.dues[index];
+        let (Some(measure), None) = (&due.measure, self.ended) else { return };
         self.intake.rom.push(RomItem {
             due: Some(index),
-            severity: rom::severity(RomOutcome::Missed),
+            severity: rom::severity(outcome),
             seen: RomSeen {
                 source: None,
                 task: Some(due.source.clone()),
                 measure: Some(measure.clone()),
-                outcome: RomOutcome::Missed,
-                answered: 0,
+                outcome,
+                answered,
                 expected: measure.items,
                 newly_skipped: 0,
                 seconds: None,
@@ -94,25 +112,34 @@ impl Pass<'_> {
         });
     }
 
+    fn form(&self, source: &Source) -> Option<&Administration> {
+        self.record.administrations.iter().copied().find(|a| a.source == *source)
+    }
+
     /// The Task this form answers: the one that names it, else the one asked last of the same measure that
-    /// still waits, or was missed since the last step.
+    /// still waits, or was settled without a form since the last step.
     fn answered_due(&self, index: usize) -> Option<usize> {
         let form = self.record.administrations[index];
+        let same = |d: usize| {
+            let measure = self.record.dues[d].measure.as_ref();
+            measure.is_some_and(|m| m.canonical == form.measure.canonical)
+        };
+        let names = |d: usize| self.record.dues[d].response.as_ref() == Some(&form.source);
         let asked = |d: usize| self.dues[d] != Due::Unknown;
-        let named =
-            (0..self.dues.len()).find(|d| asked(*d) && self.record.dues[*d].response.as_ref() == Some(&form.source));
-        if named.is_some() || self.record.claimed[index] {
-            return named;
+        if self.record.claimed[index] {
+            return (0..self.dues.len()).find(|d| asked(*d) && same(*d) && names(*d));
         }
         (0..self.dues.len()).rev().find(|d| {
-            let due = self.record.dues[*d];
             let open = match self.dues[*d] {
                 Due::Waiting => true,
-                Due::Missed => self.intake.rom.iter().any(|item| item.due == Some(*d)),
+                Due::Missed | Due::Done => self.intake.rom.iter().any(|item| item.due == Some(*d)),
                 Due::Unknown | Due::Settled => false,
             };
-            let same = due.measure.as_ref().is_some_and(|m| m.canonical == form.measure.canonical);
-            open && same && due.response.is_none()
+            // one Task may ask for several measures and name the response to one of them
+            let other = self.record.dues[*d].response.as_ref().and_then(|r| self.form(r));
+            let named = self.record.dues[*d].response.is_some()
+                && other.is_none_or(|f| f.measure.canonical == form.measure.canonical);
+            open && same(*d) && !named
         })
     }
 
@@ -152,7 +179,7 @@ impl Pass<'_> {
                 });
             }
         }
-        let around = self.around_session(at);
+        let around = self.in_session(at);
         let step = self.state.steps();
         self.instruments[n].habit.remember(form, step, around, at);
         if let Some(score) = form.score.filter(|_| form.finished) {
@@ -164,10 +191,9 @@ impl Pass<'_> {
         }
     }
 
-    /// From two hours before the start of a session to six after.
-    fn around_session(&self, at: Timestamp) -> bool {
-        let after = self.state.last_slot.is_some_and(|s| super::record::days(s, at) <= 0.25);
-        after || self.record.next_standing(0, at, true).is_some_and(|s| super::record::days(at, s.start) <= 2.0 / 24.0)
+    /// During a session or soon after: within six hours of its start.
+    fn in_session(&self, at: Timestamp) -> bool {
+        self.state.last_slot.is_some_and(|s| super::record::days(s, at) <= 0.25)
     }
 
     fn take_score(&mut self, at: Timestamp, index: usize, n: usize, score: f64) {

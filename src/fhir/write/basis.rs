@@ -5,31 +5,35 @@
 //! every step behind it, and of none before.
 
 use super::ids::{frame, step_text, truncated};
-use crate::domain::{Administration, Assessment, Course, Source, StepKey};
+use crate::domain::{Administration, Assessment, Course, Source};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 
 pub type Basis = [u8; 16];
 
-pub fn of_course(course: &Course) -> HashMap<&StepKey, Basis> {
-    let mut chain = [0; 16];
-    let mut bases = HashMap::with_capacity(course.steps.len() + 1);
-    for step in &course.steps {
-        chain = link(chain, step, Some(step.as_of.as_microsecond()));
-        bases.insert(&step.key, chain);
-    }
-    if let Some(open) = &course.open {
-        bases.insert(&open.key, link(chain, open, None));
-    }
-    bases
+/// The digest behind nothing.
+pub const NONE: Basis = [0; 16];
+
+/// Digest of what was known before each step, in order.
+pub fn chain(course: &Course) -> Vec<Basis> {
+    let mut last = NONE;
+    let link = |step| {
+        last = self::link(last, step, true);
+        last
+    };
+    course.steps.iter().map(link).collect()
 }
 
-fn link(before: Basis, step: &Assessment, as_of: Option<i64>) -> Basis {
+/// Digest of what is known before the open assessment, whose instant is no fact.
+pub fn of_open(before: Basis, open: &Assessment) -> Basis {
+    link(before, open, false)
+}
+
+fn link(before: Basis, step: &Assessment, dated: bool) -> Basis {
     let mut hash = Sha256::new();
     hash.update(before);
     frame(&mut hash, step_text(&step.key).as_bytes());
-    if let Some(as_of) = as_of {
-        hash.update(as_of.to_be_bytes());
+    if dated {
+        hash.update(step.as_of.as_microsecond().to_be_bytes());
     }
     for appointment in &step.appointments {
         frame(&mut hash, appointment.as_bytes());

@@ -1,6 +1,6 @@
 //! `$detect-rupture`: what stands as of an instant, stored nowhere.
 
-use super::{Step, WriteContext, flag, observation, published_steps};
+use super::{Step, WriteContext, basis, flag, observation, published_steps};
 use crate::domain::{Assessment, Course};
 use serde_json::{Value, json};
 
@@ -36,8 +36,10 @@ pub fn detect_rupture_bundle(client: &str, course: &Course, fhir_base: &str, con
 /// At the very start of an appointment that is its own step, as it is stored; otherwise the open assessment.
 fn step_asked_about(course: &Course) -> Option<Step<'_>> {
     let at_start = |step: &&Assessment| step.as_of == course.as_of;
+    // Provenance alone speaks of the facts known, and there is none in the Bundle.
+    let step = |assessment, open| Step { assessment, open, basis: basis::NONE, behind: basis::NONE };
     match course.steps.last().filter(at_start) {
-        Some(assessment) => Some(Step { assessment, open: false }),
-        None => course.open.as_ref().map(|assessment| Step { assessment, open: true }),
+        Some(assessment) => Some(step(assessment, false)),
+        None => course.open.as_ref().map(|assessment| step(assessment, true)),
     }
 }

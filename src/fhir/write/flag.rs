@@ -1,7 +1,7 @@
 //! Flags: one per episode, updated while it lasts.
 
 use super::codes::{self, FLAG_DETAIL, FLAG_PRIORITY, concept, extension_url, ours};
-use super::{Finding, Place, Step, WriteContext, ids, moves_with_now, opening_step};
+use super::{Finding, Step, WriteContext, episode_place, ids, shows};
 use crate::domain::{Course, Episode, EpisodeKey, FlagKind, SignalKind, Source, Verdict, Why};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -9,21 +9,7 @@ use serde_json::{Map, Value, json};
 pub fn of_episode(client: &str, course: &Course, steps: &[Step], episode: &Episode, context: &WriteContext) -> Finding {
     let id = ids::flag(client, episode.kind, &episode.key);
     let body = body(client, &id, steps, episode, context);
-    let place = place(client, episode);
-    Finding::new(Value::Object(body), "Flag", id, moves_with_now(course, episode), place)
-}
-
-pub(super) fn place(client: &str, episode: &Episode) -> Place {
-    let opening = match &episode.key {
-        EpisodeKey::Step(key) => Some(ids::step_provenance(client, key)),
-        EpisodeKey::Response(_) => None,
-    };
-    Place::Episode {
-        code: episode.kind.code(),
-        opening,
-        opened: episode.opened,
-        closed: episode.closed.map(|(at, _)| at),
-    }
+    Finding::new(Value::Object(body), "Flag", id, false, episode_place(client, course, episode))
 }
 
 fn body(client: &str, id: &str, steps: &[Step], episode: &Episode, context: &WriteContext) -> Map<String, Value> {
@@ -87,13 +73,13 @@ pub(super) fn closing_extension(code: &str, display: &str) -> Value {
     json!({"url": extension_url("flag-closing"), "valueCodeableConcept": ours("flag-closing", code, display)})
 }
 
-/// What the Flag points at: the pattern as of its opening (and the trajectory that not-on-track is about);
+/// What the Flag points at: the pattern that first shows it (and the trajectory that not-on-track is about);
 /// for a safety item the answers themselves.
 pub(super) fn details(client: &str, steps: &[Step], episode: &Episode) -> Vec<String> {
     if let EpisodeKey::Response(source) = &episode.key {
         return vec![source.to_string()];
     }
-    let Some(step) = opening_step(steps, episode) else { return Vec::new() };
+    let Some(step) = shows(steps, episode) else { return Vec::new() };
     let mut codes = vec!["pattern"];
     if episode.kind == FlagKind::NotOnTrack {
         codes.push(SignalKind::RomTrajectory.code());

@@ -12,8 +12,8 @@ pub const DEVICE_ID: &str = "tautline";
 
 /// Content that changes with the moment of publishing and not with what is said.
 const MOMENTS: [&str; 2] = ["meta", "recorded"];
-/// The same for the open assessment, and a Flag that it opens or closes: their instant is "now".
-const OPEN_MOMENTS: [&str; 5] = ["meta", "recorded", "effectiveDateTime", "occurredDateTime", "period"];
+/// The same for an open assessment whose instant is "now".
+const UNDATED: [&str; 4] = ["meta", "recorded", "effectiveDateTime", "occurredDateTime"];
 
 /// Observation of a signal (`rom-trajectory` …) or of the pattern (`pattern`) at one step.
 pub fn observation(client: &str, code: &str, step: &StepKey) -> String {
@@ -59,9 +59,9 @@ pub(super) fn episode_text(key: &EpisodeKey) -> String {
 }
 
 /// Hash of what a resource says: without `meta` and `Provenance.recorded`, whatever the order of its members.
-/// For the open assessment also without its instant, so that time alone writes nothing.
-pub fn content_hash(resource: &Value, open: bool) -> [u8; 16] {
-    let left_out: &[&str] = if open { &OPEN_MOMENTS } else { &MOMENTS };
+/// `undated`: also without its instant, so that time alone writes nothing.
+pub fn content_hash(resource: &Value, undated: bool) -> [u8; 16] {
+    let left_out: &[&str] = if undated { &UNDATED } else { &MOMENTS };
     let mut hash = Sha256::new();
     let Value::Object(members) = resource else {
         hash_value(&mut hash, resource);
@@ -69,7 +69,7 @@ pub fn content_hash(resource: &Value, open: bool) -> [u8; 16] {
     };
     let mut kept: Vec<_> = members.iter().filter(|(name, _)| !left_out.contains(&name.as_str())).collect();
     kept.sort_unstable_by_key(|(name, _)| *name);
-    hash.update([b'{', u8::from(open)]);
+    hash.update([b'{', u8::from(undated)]);
     for (name, value) in kept {
         frame(&mut hash, name.as_bytes());
         hash_value(&mut hash, value);

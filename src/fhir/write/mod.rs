@@ -25,6 +25,8 @@ mod ids;
 mod observation;
 mod provenance;
 mod reconcile;
+mod release;
+mod stored;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -39,6 +41,7 @@ pub use ids::{
 pub use reconcile::{Change, ChangeKind, ExistingFinding, entered_in_error, reconcile};
 
 use crate::domain::{Assessment, Course, Episode, Signal};
+use basis::Basis;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -73,8 +76,9 @@ pub struct WriteContext<'a> {
     pub constants: &'a str,
     /// Now: `Provenance.recorded` of what is published for the first time.
     pub recorded: Timestamp,
-    /// Effective instant of the open assessment; `None`: the instant asked about. Give the latest instant at
-    /// which a fact became known, and the published text is a function of the data alone.
+    /// Effective instant of the open assessment: the latest instant at which anything could have changed, so
+    /// that what is published is a function of the record. `None`: the instant asked about, which then is no
+    /// content (a later one alone writes nothing).
     pub open_effective: Option<Timestamp>,
     pub sentences: &'a (dyn Sentences + Sync),
 }
@@ -110,17 +114,33 @@ pub struct Finding {
 /// Where in the course a finding belongs: what a new model release may and may not say again.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Place {
-    /// Of one step: its Provenance's id, and whether it is the open assessment.
-    Step { provenance: String, pattern: String, as_of: Timestamp, open: bool },
-    /// Of one Flag's episode: the Provenance of the step that opened it (`None`: a safety item).
-    Episode { code: &'static str, opening: Option<String>, opened: Timestamp, closed: Option<Timestamp> },
+    /// Of one step.
+    Step {
+        /// Ids of the step's Provenance and pattern.
+        provenance: String,
+        pattern: String,
+        as_of: Timestamp,
+        open: bool,
+        /// Digest of the facts known at the last step that is past: this one, or the one before the open one.
+        behind: Basis,
+    },
+    /// Of one Flag's episode: the Flag, and its Provenance.
+    Episode {
+        flag: String,
+        provenance: String,
+        code: &'static str,
+        opened: Timestamp,
+        closed: Option<Timestamp>,
+        /// Digest of the facts known at the last step before it opened.
+        behind: Basis,
+    },
     /// Of the server.
     Server,
 }
 
 impl Finding {
-    fn new(resource: Value, kind: &'static str, id: String, open: bool, place: Place) -> Finding {
-        Finding { kind, id, hash: content_hash(&resource, open), resource, place }
+    fn new(resource: Value, kind: &'static str, id: String, undated: bool, place: Place) -> Finding {
+        Finding { kind, id, hash: content_hash(&resource, undated), resource, place }
     }
 }
 
@@ -128,19 +148,16 @@ impl Finding {
 /// to comes first.
 pub fn findings(client: &str, course: &Course, context: &WriteContext) -> Vec<Finding> {
     let steps = published_steps(course);
-    let bases = basis::of_course(course);
     let mut all = Vec::with_capacity(steps.len() * 7 + course.episodes.len() * 2);
     let mut before = None;
     for step in &steps {
-        let observations = observation::of_step(client, course, step, context);
-        let provenance = provenance::of_step(client, step, before, bases.get(&step.assessment.key), context);
-        all.extend(observations);
-        all.push(provenance);
+        all.extend(observation::of_step(client, course, step, context));
+        all.push(provenance::of_step(client, step, before, context));
         before = Some(step.assessment);
     }
     for episode in &course.episodes {
         all.push(flag::of_episode(client, course, &steps, episode, context));
-        all.push(provenance::of_episode(client, course, &steps, episode, &bases, context));
+        all.push(provenance::of_episode(client, course, &steps, episode, context));
     }
     all
 }
@@ -150,36 +167,65 @@ pub fn findings(client: &str, course: &Course, context: &WriteContext) -> Vec<Fi
 struct Step<'a> {
     assessment: &'a Assessment,
     open: bool,
+    /// Digest of the facts known before it.
+    basis: Basis,
+    /// The same, of the last step that is past.
+    behind: Basis,
+}
+
+impl Step<'_> {
+    /// Its instant as published. The open one's is "now" where the caller names no other: then it is no content.
+    fn effective(&self, context: &WriteContext) -> Timestamp {
+        if self.open { context.open_effective } else { None }.unwrap_or(self.assessment.as_of)
+    }
+
+    fn undated(&self, context: &WriteContext) -> bool {
+        self.open && context.open_effective.is_none()
+    }
+
+    fn place(&self, client: &str) -> Place {
+        let key = &self.assessment.key;
+        Place::Step {
+            provenance: ids::step_provenance(client, key),
+            pattern: ids::observation(client, "pattern", key),
+            as_of: self.assessment.as_of,
+            open: self.open,
+            behind: self.behind,
+        }
+    }
 }
 
 /// The steps and the open assessment, one per key. With nothing booked the open assessment is keyed to the last
 /// appointment: what is said now then stands in the place of what was said at its start.
 fn published_steps(course: &Course) -> Vec<Step<'_>> {
+    let chain = basis::chain(course);
     let open = course.open.as_ref();
-    let past = course
-        .steps
-        .iter()
-        .filter(|step| open.is_none_or(|open| open.key != step.key))
-        .map(|assessment| Step { assessment, open: false });
-    past.chain(open.map(|assessment| Step { assessment, open: true })).collect()
+    let mut steps: Vec<Step> = std::iter::zip(&course.steps, &chain)
+        .filter(|(step, _)| open.is_none_or(|open| open.key != step.key))
+        .map(|(assessment, &basis)| Step { assessment, open: false, basis, behind: basis })
+        .collect();
+    if let Some(assessment) = open {
+        let behind = chain.last().copied().unwrap_or(basis::NONE);
+        steps.push(Step { assessment, open: true, basis: basis::of_open(behind, assessment), behind });
+    }
+    steps
 }
 
-/// The assessment in which an episode opened, else the last one before it opened.
-fn opening_step<'a>(steps: &[Step<'a>], episode: &Episode) -> Option<&'a Assessment> {
-    use crate::domain::EpisodeKey::{Response, Step as Opened};
-    let by_key = match &episode.key {
-        Opened(key) => steps.iter().find(|step| step.assessment.key == *key),
-        Response(_) => return None,
-    };
-    by_key
-        .or_else(|| steps.iter().rev().find(|step| step.assessment.as_of <= episode.opened))
-        .map(|step| step.assessment)
+/// The assessment that first shows an episode: the first one at or after its opening.
+fn shows<'a>(steps: &[Step<'a>], episode: &Episode) -> Option<&'a Assessment> {
+    let first = steps.iter().find(|step| step.assessment.as_of >= episode.opened);
+    first.or(steps.last()).map(|step| step.assessment)
 }
 
-/// Whether an episode's period still moves with "now": it was opened or closed by the open assessment.
-fn moves_with_now(course: &Course, episode: &Episode) -> bool {
-    match episode.closed {
-        None => episode.opened == course.as_of,
-        Some((closed, _)) => closed == course.as_of,
+fn episode_place(client: &str, course: &Course, episode: &Episode) -> Place {
+    let past = course.steps.partition_point(|step| step.as_of <= episode.opened);
+    let behind = past.checked_sub(1).and_then(|last| basis::chain(course).get(last).copied());
+    Place::Episode {
+        flag: ids::flag(client, episode.kind, &episode.key),
+        provenance: ids::flag_provenance(client, episode.kind, &episode.key),
+        code: episode.kind.code(),
+        opened: episode.opened,
+        closed: episode.closed.map(|(at, _)| at),
+        behind: behind.unwrap_or(basis::NONE),
     }
 }

@@ -4,7 +4,7 @@ use super::codes::{
     self, EVIDENCE_DIGITS, NAT, ONE, PROBABILITY_DIGITS, SD, SUPPORTING_INFO, Unit, VALUE_DIGITS, concept, ours,
     quantity,
 };
-use super::{Finding, Place, Step, WriteContext, ids};
+use super::{Finding, Step, WriteContext, ids};
 use crate::domain::{Assessment, Band, Course, Signal, SignalKind, Source, SourceKind, StepKey};
 use serde_json::{Map, Value, json};
 
@@ -20,23 +20,17 @@ pub fn of_step(client: &str, course: &Course, step: &Step, context: &WriteContex
         .iter()
         .map(|signal| {
             let note = context.sentences.signal(course, step.assessment, signal);
-            finding(client, step, signal.kind.code(), signal_body(client, step, signal, note, context))
+            finding(client, step, signal.kind.code(), signal_body(client, step, signal, note, context), context)
         })
         .collect();
     let note = context.sentences.pattern(course, step.assessment);
-    made.push(finding(client, step, "pattern", pattern_body(client, step, note, context)));
+    made.push(finding(client, step, "pattern", pattern_body(client, step, note, context), context));
     made
 }
 
-fn finding(client: &str, step: &Step, code: &str, body: Map<String, Value>) -> Finding {
-    let key = &step.assessment.key;
-    let place = Place::Step {
-        provenance: ids::step_provenance(client, key),
-        pattern: ids::observation(client, "pattern", key),
-        as_of: step.assessment.as_of,
-        open: step.open,
-    };
-    Finding::new(Value::Object(body), "Observation", ids::observation(client, code, key), step.open, place)
+fn finding(client: &str, step: &Step, code: &str, body: Map<String, Value>, context: &WriteContext) -> Finding {
+    let id = ids::observation(client, code, &step.assessment.key);
+    Finding::new(Value::Object(body), "Observation", id, step.undated(context), step.place(client))
 }
 
 fn signal_body(
@@ -127,7 +121,6 @@ fn pattern_body(client: &str, step: &Step, note: Option<String>, context: &Write
 
 /// Members up to the value; R4's order, so that the text reads as the specification does.
 fn head(client: &str, step: &Step, code: &str, display: &str, context: &WriteContext) -> Map<String, Value> {
-    let effective = if step.open { context.open_effective } else { None };
     let mut body = Map::new();
     body.insert("resourceType".into(), "Observation".into());
     body.insert("id".into(), ids::observation(client, code, &step.assessment.key).into());
@@ -136,7 +129,7 @@ fn head(client: &str, step: &Step, code: &str, display: &str, context: &WriteCon
     body.insert("category".into(), json!([concept(category, "therapy", "Therapy")]));
     body.insert("code".into(), ours("signal", code, display));
     body.insert("subject".into(), json!({"reference": format!("Patient/{client}")}));
-    body.insert("effectiveDateTime".into(), effective.unwrap_or(step.assessment.as_of).to_string().into());
+    body.insert("effectiveDateTime".into(), step.effective(context).to_string().into());
     body
 }
 

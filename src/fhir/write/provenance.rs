@@ -3,50 +3,38 @@
 use super::basis::Basis;
 use super::codes::{BASE, concept};
 use super::ids::{self, hex};
-use super::{Finding, Place, Step, WriteContext, flag, moves_with_now, opening_step};
-use crate::domain::{Assessment, Course, Episode, EpisodeKey, SignalKind, Source, StepKey};
+use super::{Finding, Place, Step, WriteContext, episode_place, flag};
+use crate::domain::{Assessment, Course, Episode, EpisodeKey, SignalKind, Source};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// For the six Observations of one step.
-pub fn of_step(
-    client: &str,
-    step: &Step,
-    before: Option<&Assessment>,
-    basis: Option<&Basis>,
-    context: &WriteContext,
-) -> Finding {
+pub fn of_step(client: &str, step: &Step, before: Option<&Assessment>, context: &WriteContext) -> Finding {
     let said = step.assessment;
     let pattern = ids::observation(client, "pattern", &said.key);
     let targets = SignalKind::ALL.iter().map(|kind| ids::observation(client, kind.code(), &said.key));
-    let targets = targets.chain([pattern.clone()]).map(|id| format!("Observation/{id}")).collect();
-    let mut entities: Vec<Value> = basis.map(facts_known).into_iter().collect();
+    let targets = targets.chain([pattern]).map(|id| format!("Observation/{id}")).collect();
+    let mut entities = vec![facts_known(&step.basis)];
     // What is carried came from the step before, which has a Provenance of its own.
     if let Some(before) = before {
         entities.push(used(&format!("Observation/{}", ids::observation(client, "pattern", &before.key))));
     }
     entities.extend(sources(said).iter().map(|source| used(&source.to_string())));
     let id = ids::step_provenance(client, &said.key);
-    let effective = if step.open { context.open_effective } else { None }.unwrap_or(said.as_of);
-    let resource = resource(&id, targets, effective, entities, context);
-    let place = Place::Step { provenance: id.clone(), pattern, as_of: said.as_of, open: step.open };
-    Finding::new(resource, "Provenance", id, step.open, place)
+    let resource = resource(&id, targets, step.effective(context), entities, context);
+    Finding::new(resource, "Provenance", id, step.undated(context), step.place(client))
 }
 
 /// For one Flag.
-pub fn of_episode(
-    client: &str,
-    course: &Course,
-    steps: &[Step],
-    episode: &Episode,
-    bases: &HashMap<&StepKey, Basis>,
-    context: &WriteContext,
-) -> Finding {
+pub fn of_episode(client: &str, course: &Course, steps: &[Step], episode: &Episode, context: &WriteContext) -> Finding {
     let id = ids::flag_provenance(client, episode.kind, &episode.key);
     let target = format!("Flag/{}", ids::flag(client, episode.kind, &episode.key));
-    let basis = opening_step(steps, episode).and_then(|step| bases.get(&step.key));
-    let mut entities: Vec<Value> = basis.map(facts_known).into_iter().collect();
+    let place = episode_place(client, course, episode);
+    let mut entities = Vec::new();
+    if let Place::Episode { behind, .. } = &place {
+        entities.push(facts_known(behind));
+    }
     let mut rests: BTreeSet<String> = episode.rests_on.iter().map(Source::to_string).collect();
     rests.extend(episode.judged.iter().map(|(_, _, source)| source.to_string()));
     rests.extend(flag::details(client, steps, episode));
@@ -55,8 +43,7 @@ pub fn of_episode(
     }
     entities.extend(rests.iter().map(|reference| used(reference)));
     let resource = resource(&id, vec![target], episode.opened, entities, context);
-    let moving = moves_with_now(course, episode) && episode.opened == course.as_of;
-    Finding::new(resource, "Provenance", id, moving, flag::place(client, episode))
+    Finding::new(resource, "Provenance", id, false, place)
 }
 
 fn resource(

@@ -131,7 +131,6 @@ fn time_alone_writes_nothing_and_the_passing_of_the_start_updates() {
     let later = course.as_of + jiff::SignedDuration::from_hours(1);
     course.as_of = later;
     course.open.as_mut().expect("open").as_of = later;
-    course.episodes[3].opened = later;
     assert_eq!(kept.publish(&course, &context("1")), []);
     // The start passes: the same Observations, now as of the start.
     let mut open = course.open.take().expect("open");
@@ -139,11 +138,36 @@ fn time_alone_writes_nothing_and_the_passing_of_the_start_updates() {
     let key = open.key.clone();
     course.steps.push(open);
     course.as_of = week(6);
-    course.episodes[3].opened = week(6);
     let changes = kept.publish(&course, &context("1"));
     assert!(changes.iter().all(|change| change.what == ChangeKind::Changed));
     let pattern = kept.json("Observation", &observation_id(CLIENT, "pattern", &key));
     assert_eq!(pattern["effectiveDateTime"], week(6).to_string());
+}
+
+/// A caller that knows since when the open assessment stands has it published, and then it is content.
+#[test]
+fn a_named_instant_is_content() {
+    let course = eventful();
+    let at = |hours| WriteContext { open_effective: Some(instant(hours)), ..context("1") };
+    let mut kept = Kept::default();
+    kept.publish(&course, &at(900));
+    assert_eq!(kept.publish(&course, &at(900)), []);
+    assert_eq!(kept.publish(&course, &at(901)).len(), 7);
+    let pattern = kept.json("Observation", &observation_id(CLIENT, "pattern", &appointment(6)));
+    assert_eq!(pattern["effectiveDateTime"], instant(901).to_string());
+}
+
+/// Opened between two steps: it points at the first assessment that shows it, not at the step it is keyed to.
+#[test]
+fn a_flag_points_at_the_assessment_that_shows_it() {
+    let mut course = course(&[0.1, 0.4, 1.2], Some(0.5));
+    let key = EpisodeKey::Step(appointment(1));
+    course.episodes =
+        vec![episode(FlagKind::EngagementDrop, key, week(1) + jiff::SignedDuration::from_hours(5), Why::Signals)];
+    let all = findings(CLIENT, &course, &context("1"));
+    let flag = all.iter().find(|finding| finding.kind == "Flag").expect("flag");
+    let shown = format!("Observation/{}", observation_id(CLIENT, "pattern", &appointment(2)));
+    assert_eq!(flag.resource["extension"][0]["valueReference"]["reference"], shown);
 }
 
 #[test]

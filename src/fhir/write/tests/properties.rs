@@ -49,7 +49,7 @@ fn seen(kept: &Kept) -> BTreeMap<(String, String), [u8; 16]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(24), ..ProptestConfig::default() })]
 
     #[test]
     fn any_path_ends_where_a_fresh_start_ends(path in prop::collection::vec(any_course(), 1..6)) {

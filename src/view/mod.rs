@@ -13,7 +13,7 @@ mod draw;
 mod model;
 mod page;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod sheet;
 #[cfg(test)]
 mod tests;

@@ -53,3 +53,199 @@ fn a_hostile_name_stays_text() {
         assert!(!html.contains("<img"), "{}", case.name);
     }
 }
+
+fn drawn(case: &Case) -> String {
+    page(&model(case))
+}
+
+#[test]
+fn notes_titles_and_reasons_stay_text() {
+    let evil = "\"><script>alert(1)</script>";
+    for mut case in all() {
+        for step in case.course.steps.iter_mut().chain(&mut case.course.open) {
+            for homework in &mut step.seen.homework {
+                homework.title = Some(evil.into());
+            }
+        }
+        let mut model = model(&case);
+        model.judgements = vec![Said {
+            id: evil.into(),
+            at: model.now,
+            verdict: crate::domain::Verdict::Named,
+            about: None,
+            note: Some(evil.into()),
+            by: Some(evil.into()),
+        }];
+        model.model_version = evil.into();
+        assert!(!page(&model).contains("<script"), "{}", case.name);
+    }
+    assert!(!message("", evil, evil).contains("<script"));
+}
+
+#[test]
+fn ids_are_percent_encoded_wherever_they_stand_in_a_link() {
+    let cases = all();
+    let mut model = model(&cases[0]);
+    model.id = "../a b?c#d&e\"/";
+    let html = page(&model);
+    assert!(html.contains("/app/patients/..%2Fa%20b%3Fc%23d%26e%22%2F/judgements"));
+    assert!(!html.contains("../a b"));
+    assert_eq!(url::encode(".."), "%2E%2E");
+}
+
+#[test]
+fn both_flags_always_stand_side_by_side() {
+    for case in all() {
+        let html = drawn(&case);
+        assert!(html.contains("<h2>Engagement: "), "{}", case.name);
+        assert!(html.contains("<h2>Treatment response: "), "{}", case.name);
+    }
+}
+
+#[test]
+fn the_safety_item_stands_above_everything() {
+    let cases = all();
+    let case = cases.iter().find(|case| case.name == "safety").expect("a sample");
+    let html = drawn(case);
+    let at = |text: &str| html.find(text).expect(text);
+    assert!(at("Safety item answered above zero") < at("class=\"gist\""));
+    assert!(html.contains("value=\"safety-acknowledged\""));
+}
+
+#[test]
+fn every_picture_has_its_title_and_every_column_its_row_in_the_table() {
+    for case in all() {
+        let html = drawn(&case);
+        assert_eq!(html.matches("role=\"img\"").count(), html.matches("<title id=").count(), "{}", case.name);
+        assert_eq!(html.matches("<title id=").count(), html.matches("<desc id=").count());
+        let record = crate::words::Record::new(&case.course, crate::words::At::Open, Some(&case.timeline));
+        let table = &html[html.find("<table class=\"values\"").expect("a table")..];
+        assert_eq!(table.matches("<tr").count(), record.columns.len() + 1, "{}", case.name);
+    }
+}
+
+#[test]
+fn no_percentage_before_the_small_print() {
+    for case in all() {
+        let html = drawn(&case);
+        let first = &html[html.find("<main").expect("main")..html.find("<footer").expect("footer")];
+        assert!(!first.contains('%'), "{}", case.name);
+    }
+}
+
+#[test]
+fn every_post_carries_the_token_and_looking_back_has_none() {
+    for case in all() {
+        let mut model = model(&case);
+        let html = page(&model);
+        assert_eq!(html.matches("method=\"post\"").count(), html.matches("name=\"csrf\" value=\"token\"").count());
+        model.looking_back = true;
+        assert!(!page(&model).contains("method=\"post\""));
+        model.looking_back = false;
+        model.csrf = None;
+        assert!(!page(&model).contains("method=\"post\""));
+    }
+}
+
+#[test]
+fn sixty_sessions_fit_and_the_page_says_so() {
+    let cases = all();
+    let case = cases.iter().find(|case| case.name == "faultless-sixty").expect("a sample");
+    let html = drawn(case);
+    assert!(html.contains("The last 19 sessions are drawn; 41 earlier ones are in the table below."));
+    assert!(html.contains("The last 8 sessions are drawn; 52 earlier ones are in the table below."));
+}
+
+#[test]
+fn a_late_publication_is_said() {
+    let cases = all();
+    let mut model = model(&cases[0]);
+    model.published = vec![Published { episode: 0, flag_id: "f".into(), first: Some(model.now) }];
+    assert!(page(&model).contains("could have been known on 2 March"));
+    assert!(page(&model).contains("name=\"flag\" value=\"f\""));
+}
+
+#[test]
+fn the_caseload_links_each_client_and_keeps_the_order() {
+    let cases = all();
+    let rows = cases
+        .iter()
+        .map(|case| CaseloadRow {
+            id: case.name,
+            person: case.person.clone(),
+            course: &case.course,
+            timeline: Some(&case.timeline),
+            appointment: Some(samples::session_today()),
+            band_yesterday: Some(crate::domain::Band::NothingUnusual),
+        })
+        .collect();
+    let model = CaseloadModel {
+        rows,
+        now: cases[0].course.as_of,
+        manner: Manner::default(),
+        therapist: None,
+        base_path: "/t".into(),
+        thresholds: Thresholds::default(),
+    };
+    let html = caseload(&model);
+    let places: Vec<usize> = cases
+        .iter()
+        .map(|case| html.find(&format!("href=\"/t/app/patients/{}\"", case.name)).expect(case.name))
+        .collect();
+    assert!(places.is_sorted());
+    for forbidden in ["<script", "<style", " style=", "NaN"] {
+        assert!(!html.contains(forbidden), "{forbidden}");
+    }
+    assert!(html.contains("href=\"/t/app/page.css?v="));
+}
+
+#[test]
+fn the_stylesheet_fetches_nothing() {
+    for forbidden in ["url(", "@import", "expression", "</"] {
+        assert!(!stylesheet().contains(forbidden), "{forbidden}");
+    }
+}
+
+/// WCAG 2.1: relative luminance of `#rrggbb`.
+fn luminance(colour: &str) -> f64 {
+    let full = match colour.len() {
+        3 => colour.chars().flat_map(|c| [c, c]).collect(),
+        _ => colour.to_owned(),
+    };
+    let channel = |i: usize| {
+        let c = f64::from(u8::from_str_radix(&full[i..i + 2], 16).expect("hex")) / 255.0;
+        if c <= 0.03928 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * channel(0) + 0.7152 * channel(2) + 0.0722 * channel(4)
+}
+
+#[test]
+fn contrast_is_aa_in_light_and_dark() {
+    let mut roots = stylesheet().split(":root {").skip(1);
+    for scheme in [roots.next().expect("light"), roots.next().expect("dark")] {
+        let colour = |name: &str| {
+            let from = scheme.find(&format!("--{name}: #")).expect(name) + name.len() + 5;
+            let text = &scheme[from..];
+            luminance(&text[..text.find(';').expect("an end")])
+        };
+        let contrast = |a: f64, b: f64| (a.max(b) + 0.05) / (a.min(b) + 0.05);
+        for ground in ["paper", "wash", "warmwash", "okwash", "dangerwash"] {
+            for ink in ["ink", "soft"] {
+                assert!(contrast(colour(ink), colour(ground)) >= 4.5, "{ink} on {ground}");
+            }
+        }
+        for (ink, ground) in [
+            ("warm", "paper"),
+            ("warm", "wash"),
+            ("warm", "warmwash"),
+            ("danger", "dangerwash"),
+            ("main", "wash"),
+            ("paper", "main"),
+        ] {
+            assert!(contrast(colour(ink), colour(ground)) >= 4.5, "{ink} on {ground}");
+        }
+        for (shape, ground) in [("edge", "paper"), ("ok", "okwash"), ("main", "paper"), ("focus", "wash")] {
+            assert!(contrast(colour(shape), colour(ground)) >= 3.0, "{shape} on {ground}");
+        }
+    }
+}

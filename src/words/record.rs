@@ -10,6 +10,9 @@ use jiff::Timestamp;
 use std::sync::Arc;
 
 const DAY_SECONDS: f64 = 86_400.0;
+/// Until there are three sessions to measure by. Not the course's own figure: that one changes later, and a
+/// note that has been written stands.
+const WEEK_DAYS: f64 = 7.0;
 /// A gap of so many nominal intervals is drawn as a break.
 const BREAK_INTERVALS: f64 = 1.7;
 
@@ -117,7 +120,7 @@ impl<'a> Record<'a> {
     /// The timeline only sharpens dates; the sentences are the same without it.
     pub fn new(course: &'a Course, at: At, timeline: Option<&'a Timeline>) -> Self {
         let (steps, current, as_of) = cut(course, at);
-        let interval_days = interval(steps).unwrap_or(course.interval_days.max(1.0));
+        let interval_days = interval(steps).unwrap_or(WEEK_DAYS);
         let window_weeks = window_weeks(interval_days);
         let mut columns = columns(steps, timeline);
         if at == At::Open

@@ -187,6 +187,14 @@ impl Measures {
         measures
     }
 
+    /// With these beside (or in place of) what is known.
+    #[must_use]
+    pub fn with_definitions(&self, definitions: impl IntoIterator<Item = Definition>) -> Self {
+        let mut measures = self.clone();
+        definitions.into_iter().for_each(|definition| measures.add(definition));
+        measures
+    }
+
     fn add(&mut self, definition: Definition) {
         let known = Arc::new(Known::new(definition));
         let canonical = &known.definition.measure.canonical;

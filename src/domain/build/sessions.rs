@@ -138,14 +138,17 @@ pub fn replacements(slots: &mut [Slot], all: &Resources) {
         })
         .collect();
     cancellations.sort();
+    let mut bookings: Vec<(Timestamp, Timestamp, usize)> =
+        (slots.iter().enumerate()).filter_map(|(n, slot)| Some((slot.booked?, slot.start, n))).collect();
+    bookings.sort_unstable();
     for (at, source) in cancellations {
-        let earliest = at - SignedDuration::from_mins(REPLACES_MINUTES_BEFORE_MAX);
-        let latest = at + SignedDuration::from_hours(REPLACES_HOURS_MAX);
-        let made = |slot: &Slot| slot.booked.filter(|booked| (earliest..=latest).contains(booked));
-        let free = slots.iter_mut().filter(|slot| slot.source != source && slot.replaces.is_none() && slot.start > at);
-        let found = free.filter_map(|slot| Some((made(slot)?, slot)));
-        if let Some((_, slot)) = found.min_by_key(|(booked, slot)| (*booked, slot.start, slot.source.clone())) {
-            slot.replaces = Some(source);
+        let earliest = at.checked_sub(SignedDuration::from_mins(REPLACES_MINUTES_BEFORE_MAX)).unwrap_or(Timestamp::MIN);
+        let latest = at.checked_add(SignedDuration::from_hours(REPLACES_HOURS_MAX)).unwrap_or(Timestamp::MAX);
+        let from = bookings.partition_point(|(booked, ..)| *booked < earliest);
+        let soon = bookings[from..].iter().take_while(|(booked, ..)| *booked <= latest);
+        let free = |n: usize| slots[n].replaces.is_none() && slots[n].start > at && slots[n].source != source;
+        if let Some(n) = soon.map(|(.., n)| *n).find(|n| free(*n)) {
+            slots[n].replaces = Some(source);
         }
     }
 }

@@ -18,8 +18,7 @@ mod tests;
 pub use client::client;
 pub use kept::{decode, encode};
 pub use questionnaire::{Problem, definition};
-pub use shipped::shipped;
-pub(crate) use shipped::SHIPPED;
+pub use shipped::{SHIPPED, shipped};
 
 use crate::domain::fact::Fact;
 use crate::fhir::time;

@@ -8,11 +8,12 @@ use serde_json::Value;
 
 /// No measure has this many items; a longer form is not one.
 const ANSWERS_MAX: usize = 512;
+const LINK_BYTES_MAX: usize = 255;
 
 pub fn read(resource: &Value, context: &ReadContext) -> Response {
     let mut answers = Vec::new();
     items(resource, &mut |item| {
-        let Some(link) = text(item, "linkId") else { return };
+        let Some(link) = text(item, "linkId").filter(|link| link.len() <= LINK_BYTES_MAX) else { return };
         for value in each(item, "answer").filter_map(value) {
             if answers.len() < ANSWERS_MAX {
                 answers.push(Answer { link: link.into(), value });

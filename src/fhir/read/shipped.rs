@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 macro_rules! measures {
     ($($name:literal)*) => {
         /// Name and text of each shipped Questionnaire.
-        pub(crate) const SHIPPED: &[(&str, &str)] =
+        pub const SHIPPED: &[(&str, &str)] =
             &[$(($name, include_str!(concat!("../../../profiles/measures/", $name, ".json")))),*];
     };
 }

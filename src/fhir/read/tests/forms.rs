@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::Subscale;
 
 const PHQ9: [&str; 9] =
     ["44250-9", "44255-8", "44259-0", "44254-1", "44251-7", "44258-2", "44252-5", "44253-3", "44260-8"];
@@ -196,6 +197,36 @@ fn a_score_only_measure_takes_its_total_or_its_numbered_items() {
     assert_eq!((three.score, three.complete, three.answers), (None, false, vec![None]));
     // Bare numbers are nobody's linkIds elsewhere.
     assert!(read(&[form("https://clinic.example/Questionnaire/x", marks(4))]).administrations.is_empty());
+}
+
+#[test]
+fn wai_sr_has_subscales_and_core_om_is_a_mean() {
+    let wai = "https://tautline.example/fhir/Questionnaire/wai-sr";
+    let number = |link: &str, value: i64| json!({"linkId": link, "answer": [{"valueInteger": value}]});
+    let sent = one(form(wai, vec![number("task", 15), number("goal", 16), number("bond", 18)]));
+    assert_eq!((sent.score, sent.complete), (Some(49.0), true));
+    assert_eq!(sent.subscales, [(Subscale::Task, 15.0), (Subscale::Goal, 16.0), (Subscale::Bond, 18.0)]);
+    // Item by item: bond is 3, 5, 7, 9.
+    let items = (1..=12).map(|n| number(&n.to_string(), if [3, 5, 7, 9].contains(&n) { 2 } else { 4 })).collect();
+    let items = one(form(wai, items));
+    assert_eq!(items.score, Some(40.0));
+    assert_eq!(items.subscales, [(Subscale::Task, 16.0), (Subscale::Goal, 16.0), (Subscale::Bond, 8.0)]);
+    assert_eq!(one(form(wai, vec![number("bond", 9), number("total", 40)])).subscales, [(Subscale::Bond, 9.0)]);
+
+    let core = "https://tautline.example/fhir/Questionnaire/core-om";
+    let items = |n: usize| (1..=n).map(|n| number(&n.to_string(), if n % 2 == 0 { 1 } else { 2 })).collect();
+    assert_eq!(one(form(core, items(34))).score, Some(15.0));
+    assert_eq!(one(form(core, items(32))).score, Some(15.0));
+    assert_eq!(one(form(core, items(30))).score, None);
+}
+
+#[test]
+fn every_safety_item_is_seen() {
+    for (measure, link) in [("core-10", "6"), ("epds", "10")] {
+        let url = format!("https://tautline.example/fhir/Questionnaire/{measure}");
+        let form = one(form(&url, vec![json!({"linkId": link, "answer": [{"valueInteger": 1}]})]));
+        assert_eq!((form.score, form.safety.map(|answer| answer.value)), (None, Some(1.0)), "{measure}");
+    }
 }
 
 #[test]

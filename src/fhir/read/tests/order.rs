@@ -107,4 +107,136 @@ proptest! {
         bytes.extend(&noise);
         let _ = (decode(&noise), decode(&bytes));
     }
+
+    /// Whatever stands where, nothing panics.
+    #[test]
+    fn any_json_is_read(resource in anything()) {
+        let _ = (crate::fhir::read::client(&resource), crate::fhir::read::definition(&resource), sender_updated(&resource));
+        if let Some(fact) = fact(&resource, &context()) {
+            let source = Source::new(SourceKind::Task, "x");
+            let one = VersionedFact {
+                source, version: 1, current: true, deleted: false, sender_updated: sender_updated(&resource),
+                fact: decode(&encode(&fact)),
+            };
+            let _ = timeline([one], shipped());
+        }
+    }
+}
+
+const KEYS: [&str; 40] = [
+    "status",
+    "start",
+    "end",
+    "period",
+    "created",
+    "participant",
+    "actor",
+    "reference",
+    "cancelationReason",
+    "coding",
+    "system",
+    "code",
+    "for",
+    "owner",
+    "output",
+    "type",
+    "valueInteger",
+    "valueDecimal",
+    "valueCoding",
+    "valueQuantity",
+    "value",
+    "item",
+    "answer",
+    "linkId",
+    "questionnaire",
+    "authored",
+    "extension",
+    "url",
+    "meta",
+    "lastUpdated",
+    "restriction",
+    "executionPeriod",
+    "focus",
+    "input",
+    "answerOption",
+    "active",
+    "deceasedDateTime",
+    "issued",
+    "subject",
+    "text",
+];
+const TEXTS: [&str; 24] = [
+    "booked",
+    "cancelled",
+    "fulfilled",
+    "completed",
+    "finished",
+    "pat",
+    "prov",
+    "2026-03-02",
+    "9999-12-30T21:00:00Z",
+    "0001-01-01",
+    "9999",
+    "Patient/p1",
+    "Patient/",
+    "Questionnaire/srs",
+    "http://loinc.org",
+    "http://loinc.org/q/44249-1",
+    "/44250-9",
+    "/44260-8",
+    "LA6568-5",
+    "total",
+    "judgement",
+    "",
+    "min",
+    "-",
+];
+const TYPES: [&str; 8] = [
+    "Appointment",
+    "Encounter",
+    "EpisodeOfCare",
+    "Observation",
+    "Patient",
+    "Questionnaire",
+    "QuestionnaireResponse",
+    "Task",
+];
+
+fn anything() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(|number| serde_json::Number::from_f64(number).map_or(Value::Null, Value::Number)),
+        Just(serde_json::from_str("1e999").unwrap_or(Value::Null)),
+        prop::sample::select(&TEXTS[..]).prop_map(Value::from),
+    ];
+    let inner = leaf.prop_recursive(5, 64, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((prop::sample::select(&KEYS[..]), inner), 0..6)
+                .prop_map(|all| Value::Object(all.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())),
+        ]
+    });
+    let fields = prop::collection::vec((prop::sample::select(&KEYS[..]), inner), 0..10);
+    (prop::sample::select(&TYPES[..]), fields).prop_map(|(kind, fields)| {
+        let mut object: serde_json::Map<String, Value> =
+            fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        object.insert("resourceType".into(), kind.into());
+        Value::Object(object)
+    })
+}
+
+#[test]
+fn the_ends_of_time_are_no_trouble() {
+    let mut gone = appointment(0, 0, 0, 3, 0);
+    let mut booked = appointment(1, 0, 0, 0, 0);
+    for time in ["9999-12-30T21:00:00Z", "0001-01-01T00:00:00Z"] {
+        for key in ["start", "created"] {
+            gone[key] = json!(time);
+            booked[key] = json!(time);
+        }
+        gone["meta"]["lastUpdated"] = json!(time);
+        assert_eq!(read(&[gone.clone(), booked.clone()]).slots.len(), 2);
+    }
 }

@@ -184,7 +184,7 @@ fn expression<'v>(checker: &mut Checker<'v>, object: &'v Object, at: &At) {
 
 fn data_filter<'v>(checker: &mut Checker<'v>, object: &'v Object, at: &At) {
     let holds = has(object, "path") != has(object, "searchParam");
-    require(checker, holds, at, "drq: Either a path or a searchParam must be provided, but not both.");
+    require(checker, holds, at, "drq-1, drq-2: Either a path or a searchParam must be provided, but not both.");
 }
 
 fn trigger_definition<'v>(checker: &mut Checker<'v>, object: &'v Object, at: &At) {

@@ -4,6 +4,17 @@
 //!
 //! **Only for JSON that `fhir::check` has accepted.** In strict mode an empty array on a known element makes
 //! the model panic; in its compatibility mode an unknown element that holds an array never returns.
+//!
+//! # What it earns
+//! Measured with Rust 1.95 on two cores, on HL7's public examples. A cold build took 110 s in debug (2.7 GB at
+//! the peak, in fhirbolt-serde) and 348 s in release (220 s of it here, 3 GB at the peak). Reading a resource
+//! takes 2.5 to 3 times as long as serde_json takes to parse it, where our check takes a third to two thirds.
+//! Taking single types instead of `Resource` saves nothing: each of them contains any resource.
+//!
+//! As a second judge it found two faults in our table (extensions on `Element.id`, a resource narrowed to
+//! OperationOutcome). Since they were mended, it refused none of a million broken resources that our check
+//! accepts, and let through 94,000 that our check refuses. So it earns its keep in `tests/differential.rs`;
+//! on the path of a write it finds nothing that the check has not found.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -15,14 +15,17 @@ pub fn read(resource: &Value, context: &ReadContext) -> Task {
     let restriction = |end: &str| {
         context.at(resource.get("restriction").and_then(|limit| limit.get("period")).and_then(|period| period.get(end)))
     };
+    let state = state(resource);
     let ended = period("executionPeriod", "end");
+    // Of a finished Task it is when it was done, and that was no due date anybody knew before.
+    let planned = ended.filter(|_| state != TaskState::Done);
     Task {
-        state: state(resource),
+        state,
         given: context
             .at(resource.get("authoredOn"))
             .or_else(|| restriction("start"))
             .or_else(|| period("executionPeriod", "start")),
-        due: restriction("end").or(ended),
+        due: restriction("end").or(planned),
         done: ended.or_else(|| context.at(resource.get("lastModified"))),
         ask,
     }

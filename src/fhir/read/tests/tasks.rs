@@ -89,6 +89,14 @@ fn done_is_known_by_execution_then_modification_then_the_sender_then_the_due_ins
     let homework = one(done);
     assert_eq!(homework.state_known, Some(at("2026-03-06T22:59:59.999999Z")));
     assert_eq!(homework.due, Some(at("2026-03-09T10:00:00Z")));
+    let mut planned = task("requested");
+    planned.as_object_mut().expect("object").shift_remove("restriction");
+    planned["executionPeriod"] = json!({"end": "2026-03-06T09:00:00Z"});
+    assert_eq!(one(planned.clone()).due, Some(at("2026-03-06T09:00:00Z")));
+    // Once done, the same end is when it was done, and no due date.
+    planned["status"] = json!("completed");
+    let homework = one(planned);
+    assert_eq!((homework.due, homework.state_known), (None, Some(at("2026-03-06T09:00:00Z"))));
     assert_eq!(one(task("failed")).state_known, Some(at("2026-03-09T10:00:00Z")));
 }
 

@@ -5,10 +5,12 @@ use crate::api::{self, State};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::pipeline::Pipeline;
-use crate::{detection, store, worker};
+use crate::detection::Constants;
+use crate::{store, worker};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -49,14 +51,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 /// As [`start`].
 pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
     let constants = match &config.constants {
-        None => (detection::Constants::default(), None),
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| StartError(format!("cannot read the constants file {}: {error}", path.display())))?;
-            let constants = serde_json::from_str(&text)
-                .map_err(|error| StartError(format!("{} is not a constants file: {error}", path.display())))?;
-            (constants, Some(fingerprint(&text)))
-        }
+        None => (Constants::default(), None),
+        Some(path) => read_constants(path).map(|(constants, name)| (constants, Some(name)))?,
     };
     let store = store::connect(&config.database_url)
         .await
@@ -132,6 +128,18 @@ impl Running {
         self.state.pipeline.bell.notify_one();
         let _ = self.worker.await;
     }
+}
+
+/// Fitted constants and their name.
+///
+/// # Errors
+/// A file that cannot be read, or is none.
+pub fn read_constants(path: &Path) -> Result<(Constants, String), StartError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| StartError(format!("cannot read the constants file {}: {error}", path.display())))?;
+    let constants = serde_json::from_str(&text)
+        .map_err(|error| StartError(format!("{} is not a constants file: {error}", path.display())))?;
+    Ok((constants, fingerprint(&text)))
 }
 
 /// Names a fitted file by its content, so that a Provenance tells which one spoke.

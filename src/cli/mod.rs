@@ -6,7 +6,9 @@ pub mod simulate;
 
 use crate::app;
 use crate::config::{Config, Options};
+use crate::detection::Constants;
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
 
 pub const DONE: u8 = 0;
@@ -52,6 +54,9 @@ struct BacktestArgs {
     /// IANA time zone of the service [default: UTC]
     #[arg(long, env = "TAUTLINE_TIME_ZONE")]
     time_zone: Option<String>,
+    /// File for the accuracy figures as JSON
+    #[arg(long, env = "TAUTLINE_SUMMARY")]
+    summary: Option<PathBuf>,
 }
 
 #[derive(clap::Args, Debug)]
@@ -128,8 +133,18 @@ fn migrate(options: &Options) -> Result<(), Failed> {
 }
 
 fn backtest_command(args: BacktestArgs) -> Result<(), Failed> {
-    let _ = args;
-    Err(Failed("backtest is not wired yet".into()))
+    let BacktestArgs { paths, format, labels, constants, time_zone, summary } = args;
+    let (constants, constants_name) = match &constants {
+        None => (Constants::default(), "shipped".to_owned()),
+        Some(path) => app::read_constants(path).map_err(|error| Failed(error.to_string()))?,
+    };
+    let zone = time_zone.unwrap_or_else(|| "UTC".into());
+    let time_zone = jiff::tz::TimeZone::get(&zone)
+        .map_err(|_| Failed("time_zone must be an IANA name such as Europe/Berlin".into()))?;
+    let options = backtest::Options { paths, format, labels, constants, constants_name, time_zone, summary };
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    backtest::run(&options, &mut out).map_err(Failed)?;
+    out.flush().map_err(|error| Failed(format!("cannot write the result: {error}")))
 }
 
 fn simulate_command(args: SimulateArgs) -> Result<(), Failed> {

@@ -28,14 +28,14 @@ pub enum Backend {
 
 impl Place {
     /// `None`: PostgreSQL is not installed, which has been said on stderr.
-    pub fn new(backend: Backend) -> Option<Self> {
+    pub async fn new(backend: Backend) -> Option<Self> {
         match backend {
             Backend::Sqlite => {
                 let folder = tempfile::tempdir().expect("a folder");
                 let url = format!("sqlite://{}", folder.path().join("test.db").display());
                 Some(Self { url, _folder: Some(folder) })
             }
-            Backend::Postgres => postgres::database().map(|url| Self { url, _folder: None }),
+            Backend::Postgres => postgres::new_database().await.map(|url| Self { url, _folder: None }),
         }
     }
 }
@@ -194,7 +194,7 @@ macro_rules! on_both {
             async fn body($server: &$crate::server::Server) $body
 
             async fn on(backend: $crate::server::Backend) {
-                let Some(place) = $crate::server::Place::new(backend) else { return };
+                let Some(place) = $crate::server::Place::new(backend).await else { return };
                 let server = $crate::server::Server::start(&place).await;
                 body(&server).await;
                 server.stop().await;

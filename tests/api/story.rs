@@ -29,8 +29,8 @@ pub fn phq9(client: &str, n: usize, authored: Timestamp, total: u32) -> Value {
         .enumerate()
         .map(|(i, code)| {
             let share = if i == 8 { 0 } else { (total / 8 + u32::from((i as u32) < total % 8)).min(3) };
-            json!({"linkId": format!("/{code}"), "answer": [{"valueCoding": {"system": "http://loinc.org",
-                "code": ["LA6568-5", "LA6569-3", "LA6570-1", "LA6571-9"][share as usize]}}]})
+            let answer = ["LA6568-5", "LA6569-3", "LA6570-1", "LA6571-9"][share as usize];
+            json!({"linkId": format!("/{code}"), "answer": [{"valueCoding": {"system": "http://loinc.org", "code": answer}}]})
         })
         .collect();
     json!({"resourceType": "QuestionnaireResponse", "id": format!("{client}-q{n}"), "status": "completed",

@@ -111,7 +111,7 @@ fn start(programs: &Path) -> Result<Server, String> {
             -c fsync=on -c max_connections=300 </dev/null >>"$1/log" 2>&1 &
         server=$!
         cat >/dev/null
-        kill -INT $server
+        kill -QUIT $server
         wait $server
         rm -rf "$1"
     "#;

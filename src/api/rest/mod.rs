@@ -1,6 +1,7 @@
 //! The RESTful interactions, on top of the pipeline and the store. The same table serves an HTTP request and a
 //! Bundle entry.
 
+mod artefact;
 mod bundle;
 mod detect;
 mod history;
@@ -141,7 +142,7 @@ fn fits(pattern: &[Part], path: &[String]) -> bool {
     pattern.len() == path.len()
         && pattern.iter().zip(path).all(|(part, text)| match part {
             Lit(name) => text == name,
-            Type => kind(text).is_some() || crate::fhir::artefacts::has(text),
+            Type => kind(text).is_some() || artefact::is_kind(text),
             Id => is_id(text),
             Part::Version => text.parse::<u64>().is_ok(),
         })

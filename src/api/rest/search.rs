@@ -1,10 +1,9 @@
 //! search, by GET and by POST.
 
-use super::{Request, Response, row};
+use super::{Request, Response, artefact, row};
 use crate::api::State;
 use crate::api::access::Access;
 use crate::error::Result;
-use crate::fhir::artefacts;
 use crate::fhir::definitions::resource_type;
 use crate::fhir::outcome::{Issue, IssueType, Severity, operation_outcome};
 use crate::fhir::search::{self, Search, Summary};
@@ -14,8 +13,8 @@ use serde_json::{Value, json};
 pub async fn search(state: &State, access: &Access, request: Request) -> Result<Response> {
     let base = state.config.fhir_base();
     let name = &request.target.path[0];
-    if artefacts::has(name) && crate::fhir::kinds::kind(name).is_none() {
-        return Ok(Response::json(&artefacts::search(name, &request.target.query, &base)));
+    if artefact::is_kind(name) {
+        return Ok(Response::text(artefact::search(name, &request.target.query, &base)));
     }
     let row = row(&request)?;
     access.read(row.name)?;

@@ -16,11 +16,10 @@ pub struct Constants {
     /// (simulation; the longest decline before a rupture is six sessions, Gumz 2012,
     /// doi 10.1186/1471-2288-12-10).
     pub transition: [[f64; 3]; 3],
-    /// What the record of a client weighs against the population when their own rate of leaving alignment
-    /// is estimated: prior number of departures (choice; keeps a faultless client from drifting upwards).
-    pub departure_weight: f64,
     /// Longest silence that still moves the state, nominal intervals (simulation).
     pub elapsed_max: f64,
+    /// Nominal intervals between the referral, where the prior holds, and the first slot (choice).
+    pub elapsed_first: f64,
     /// Nominal interval before the client has one of their own.
     pub interval_days_default: f64,
     /// Longest nominal interval that is believed (choice).
@@ -204,8 +203,8 @@ impl Default for Constants {
         Constants {
             prior: [0.93, 0.06, 0.01],
             transition: [[0.96, 0.035, 0.005], [0.28, 0.52, 0.20], [0.18, 0.08, 0.74]],
-            departure_weight: 0.2,
             elapsed_max: 3.0,
+            elapsed_first: 2.0,
             interval_days_default: 7.0,
             interval_days_max: 28.0,
             attendance: AttendanceConstants::default(),
@@ -215,7 +214,7 @@ impl Default for Constants {
             trajectory: TrajectoryConstants::default(),
             not_on_track: NotOnTrackConstants::default(),
             forget: 0.015,
-            floor: 0.3,
+            floor: 0.7,
             evidence_max: 1.2,
             shrink: 1.5,
             flag: FlagConstants::default(),

@@ -18,7 +18,6 @@ pub const TRAJECTORY: usize = SignalKind::RomTrajectory as usize;
 pub const ORDER: [usize; 5] = [ATTENDANCE, HOMEWORK, ROM, ALLIANCE, TRAJECTORY];
 
 pub struct Evaluation {
-    pub elapsed: f64,
     pub predicted: States,
     pub after: States,
     pub engaged: States,
@@ -37,11 +36,6 @@ impl Evaluation {
         logistic(c.calibration.apply(log_odds(&self.engaged)))
     }
 
-    /// Evidence of all signals but the trajectory.
-    pub fn without_trajectory(&self) -> Evidence {
-        [ATTENDANCE, HOMEWORK, ROM, ALLIANCE].iter().fold([0.0; 2], |sum, s| add(sum, self.evidence[*s]))
-    }
-
     /// Engagement signals that have gathered enough to carry a Flag.
     pub fn raising(&self, c: &Constants) -> [bool; 5] {
         std::array::from_fn(|s| s != TRAJECTORY && self.gathered[s] >= c.flag.gate)
@@ -50,6 +44,11 @@ impl Evaluation {
 
 fn add(a: Evidence, b: Evidence) -> Evidence {
     [a[0] + b[0], a[1] + b[1]]
+}
+
+fn mean(all: impl Iterator<Item = Evidence>) -> Option<Evidence> {
+    let (sum, n) = all.fold(([0.0; 2], 0.0), |(sum, n), l| (add(sum, l), n + 1.0));
+    (n > 0.0).then(|| sum.map(|l| l / n))
 }
 
 pub struct Inputs<'a> {
@@ -90,7 +89,6 @@ impl Inputs<'_> {
             c.flag.gate_memory * state.gathered[s] + now
         });
         Evaluation {
-            elapsed,
             predicted,
             after,
             engaged,
@@ -139,18 +137,14 @@ impl Inputs<'_> {
         let worst = worst_rom(self.intake, missed)?;
         let muted = !missed && self.intake.rom.iter().all(|item| item.muted);
         let mut l = if muted { [0.0; 2] } else { self.state.rom.evidence(&self.scales.rom, worst, 0.0) };
-        let speed: Vec<Evidence> = self.intake.speed.iter().filter_map(|s| s.evidence).collect();
-        if !speed.is_empty() {
-            let sum = speed.iter().copied().fold([0.0; 2], add);
-            l = add(l, sum.map(|l| l / speed.len() as f64));
+        if let Some(speed) = mean(self.intake.speed.iter().filter_map(|s| s.evidence)) {
+            l = add(l, speed);
         }
         Some(l)
     }
 
     fn alliance(&self) -> Option<Evidence> {
-        let all: Vec<Evidence> = self.intake.alliance.iter().filter_map(|a| a.evidence).collect();
-        let sum = all.iter().copied().fold([0.0; 2], add);
-        (!all.is_empty()).then(|| sum.map(|l| l / all.len() as f64))
+        mean(self.intake.alliance.iter().filter_map(|a| a.evidence))
     }
 
     /// Innovations of the primary measure, or its plateau where that says more.
@@ -190,7 +184,6 @@ pub fn commit(
     e: &Evaluation,
     c: &Constants,
 ) {
-    state.learn_departure(e.elapsed, e.without_trajectory());
     state.all = e.after;
     state.engaged = e.engaged;
     state.gathered = e.gathered;

@@ -34,16 +34,13 @@ impl Calibration {
     }
 }
 
-/// A transition whose way out of alignment, and back into it, is scaled to the client.
-pub fn scaled(transition: &Matrix, departing: f64, returning: f64) -> Matrix {
+/// A transition with the ways back to alignment made likelier by `factor`.
+pub fn returning(transition: &Matrix, factor: f64) -> Matrix {
     let mut own = *transition;
-    own[0] = [1.0 - (1.0 - transition[0][0]) * departing, transition[0][1] * departing, transition[0][2] * departing];
-    if returning != 1.0 {
-        for row in &mut own[1..] {
-            let back = (row[0] * returning).min(0.9);
-            let rest = (1.0 - back) / (1.0 - row[0]).max(LEAST);
-            *row = [back, row[1] * rest, row[2] * rest];
-        }
+    for row in &mut own[1..] {
+        let back = (row[0] * factor).min(0.9);
+        let rest = (1.0 - back) / (1.0 - row[0]).max(LEAST);
+        *row = [back, row[1] * rest, row[2] * rest];
     }
     own
 }

@@ -108,7 +108,7 @@ impl<'a> Pass<'a> {
                 if fact && at >= as_of {
                     break;
                 }
-                facts |= fact;
+                facts |= fact && !matches!(moment, Moment::Asked(_));
                 self.begun |= fact;
                 self.happen(at, moment);
                 n += 1;
@@ -178,8 +178,7 @@ impl<'a> Pass<'a> {
     /// Nominal intervals from the last step to `target`; the time beyond one is a break, whoever made it (a
     /// gap the client asked for speaks by itself). With nothing booked: whole intervals of silence.
     fn elapsed(&self, target: Option<Timestamp>, now: Timestamp) -> f64 {
-        // the prior is that of a referral: an interval passes before the first slot
-        let Some(since) = self.state.since else { return 1.0 };
+        let Some(since) = self.state.since else { return self.c.elapsed_first };
         let interval = self.state.interval(target, self.c);
         match target {
             Some(target) => (days(since, target) / interval).clamp(0.0, 1.0),

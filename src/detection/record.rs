@@ -257,15 +257,18 @@ impl<'a> Record<'a> {
     /// step, so that what is marked during the session counts as brought to it. Whatever became of the slot:
     /// otherwise who comes would be worse off than who stays away.
     fn next_session(&self, after: Timestamp, grace: jiff::Span) -> Option<Timestamp> {
-        let first = self.slots.partition_point(|s| s.start <= after);
+        let first = self.standings.partition_point(|s| s.start <= after);
         let mut best: Option<Timestamp> = None;
-        for slot in self.slots[first..].iter().filter(|s| !s.by_service()) {
-            let end = slot.start.saturating_add(grace).ok()?;
+        for s in &self.standings[first..] {
+            let end = s.start.saturating_add(grace).ok()?;
             if best.is_some_and(|b| b <= end) {
                 break;
             }
-            let known = end.max(slot.placed());
-            best = Some(best.map_or(known, |b| b.min(known)));
+            let known = end.max(s.from);
+            let held = if s.last { !self.slots[s.slot].by_service() } else { s.until > known };
+            if held {
+                best = Some(best.map_or(known, |b| b.min(known)));
+            }
         }
         best
     }

@@ -1,9 +1,9 @@
 //! What the model remembers of a client from step to step.
 
 use super::alliance::OwnMean;
-use super::baseline::{Baseline, Evidence, Scale};
+use super::baseline::{Baseline, Scale};
 use super::constants::Constants;
-use super::fusion::{Matrix, States, predict, scaled};
+use super::fusion::{Matrix, States, returning};
 use super::rom_engagement::Habit;
 use super::rom_trajectory::Trajectory;
 use crate::domain::{Measure, Role, StepKey};
@@ -82,10 +82,8 @@ pub struct State {
     /// From all but the score trajectory: a second filter beside the first, so that a score never moves the
     /// engagement Flag.
     pub engaged: States,
-    /// The transition with this client's own rate of leaving alignment.
+    /// The transition, for a while after "named in session" with likelier ways back.
     pub transition: Matrix,
-    departures: f64,
-    exposure: f64,
     pub attendance: Baseline,
     pub homework: Baseline,
     pub rom: Baseline,
@@ -113,8 +111,6 @@ impl State {
             all: c.prior,
             engaged: c.prior,
             transition: c.transition,
-            departures: 0.0,
-            exposure: 0.0,
             attendance: Baseline::new(&scales.attendance),
             homework: Baseline::new(&scales.homework),
             rom: Baseline::new(&scales.rom),
@@ -173,23 +169,11 @@ impl State {
         self.last_slot = Some(self.last_slot.map_or(start, |last| last.max(start)));
     }
 
-    /// Learns how often this client leaves alignment: expected departures over expected time aligned,
-    /// shrunk to the population (gamma-Poisson). Without evidence the estimate stays where it is.
-    pub fn learn_departure(&mut self, elapsed: f64, evidence: Evidence) {
-        let row = predict(&[1.0, 0.0, 0.0], &self.transition, elapsed);
-        let whole = predict(&self.engaged, &self.transition, elapsed);
-        let (w, r) = (evidence[0].exp(), evidence[1].exp());
-        let total = whole[0] + whole[1] * w + whole[2] * r;
-        let left = self.engaged[0] * (row[1] * w + row[2] * r) / total;
-        let stayed = self.engaged[0] * row[0] / total;
-        self.departures += left;
-        self.exposure += (left + stayed) * elapsed;
-    }
-
+    /// "Named in session" makes the ways back to alignment likelier for a while.
     pub fn refresh(&mut self, c: &Constants) {
-        let usual = 1.0 - c.transition[0][0];
-        let own = (c.departure_weight + self.departures) / (c.departure_weight + usual * self.exposure).max(1e-9);
-        let returning = if self.named > 0 { c.flag.named_factor } else { 1.0 };
-        self.transition = scaled(&c.transition, own.clamp(0.0, 2.5), returning);
+        self.transition = match self.named {
+            0 => c.transition,
+            _ => returning(&c.transition, c.flag.named_factor),
+        };
     }
 }

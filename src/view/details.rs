@@ -10,7 +10,9 @@ pub fn small_print(model: &PageModel, record: &Record) -> Markup {
     html! {
         footer {
             p class="small" { (words::small_print(record, &model.person, &model.manner, &model.model_version)) }
-            @for said in published(model, record) { p class="small" { (said) } }
+            @if !model.looking_back {
+                @for said in published(model, record) { p class="small" { (said) } }
+            }
             details id="worked-out" {
                 summary { (ui::HOW_WORKED_OUT) }
                 (worked_out(model, record))
@@ -28,7 +30,7 @@ pub fn small_print(model: &PageModel, record: &Record) -> Markup {
 }
 
 /// Where a Flag was first shown later than it could have been: says so.
-fn published(model: &PageModel, record: &Record) -> Vec<String> {
+pub fn published(model: &PageModel, record: &Record) -> Vec<String> {
     model
         .published
         .iter()

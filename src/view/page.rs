@@ -12,7 +12,7 @@ pub fn page(model: &PageModel) -> Markup {
     let body = html! {
         a class="skip" href="#main" { (ui::SKIP_TO_CONTENT) }
         main id="main" {
-            (looking_back(model))
+            (looking_back(model, &record))
             (who(model, &record))
             (safety(model, &record))
             (gist(&words::gist(&record, &model.person, &model.manner)))
@@ -32,7 +32,7 @@ pub fn page(model: &PageModel) -> Markup {
     document(&model.base_path, model.manner.locale, &title, &body)
 }
 
-fn looking_back(model: &PageModel) -> Markup {
+fn looking_back(model: &PageModel, record: &Record) -> Markup {
     html! {
         @if model.looking_back {
             aside class="looking-back" {
@@ -40,6 +40,7 @@ fn looking_back(model: &PageModel) -> Markup {
                     (words::looking_back(model.course.as_of, model.now, &model.manner)) " "
                     a href=(url::client(&model.base_path, model.id)) { (ui::BACK_TO_NOW) }
                 }
+                @for said in details::published(model, record) { p { (said) } }
             }
         }
     }
@@ -52,13 +53,13 @@ fn who(model: &PageModel, record: &Record) -> Markup {
         header {
             h1 { (if model.person.name.trim().is_empty() { ui::UNNAMED } else { &model.person.name }) }
             p class="when" {
-                (words::session_and_time(
+                @if record.weekly() { (ui::NO_APPOINTMENTS) } @else { (words::session_and_time(
                     record.ended().is_none().then_some(number),
                     model.sessions_planned,
                     next,
-                    record.as_of,
+                    model.now,
                     &model.manner,
-                ))
+                )) }
             }
             @if let Some(treatment) = &model.treatment { p { (treatment) } }
             @if let Some(therapist) = &model.therapist { p { (words::with_therapist(therapist)) } }

@@ -1,6 +1,6 @@
 //! The two flags, always both: what they say, since when and why.
 
-use super::grammar::{capital, counted, date, figure, number};
+use super::grammar::{capital, date, figure, number};
 use super::record::Record;
 use super::seen::changes;
 use super::signals::{Line, covered, noun, raising};
@@ -11,8 +11,8 @@ use crate::domain::{Band, Closing, FlagKind, Pattern, ScoreSeen, SignalKind, Why
 const SCORES_MIN: usize = 3;
 /// Scores from which "flat" may be said.
 const FLAT_SCORES_MIN: usize = 4;
-/// A flat stretch stays within this share of reliable change.
-const FLAT_RCI_SHARE: f64 = 1.0 / 3.0;
+/// A flat stretch stays within this share of reliable change: a slow drift is no flat line.
+const FLAT_RCI_SHARE: f64 = 0.25;
 
 /// Where a flag stands; the page gives each a shape of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub fn engagement_flag(record: &Record, person: &Person, manner: &Manner) -> Fla
             Standing::Unknown,
             OF,
             "disengaged",
-            format!("no contact for eight weeks on {}; closed, not recovered", day(closed)),
+            format!("closed on {} after eight weeks without contact; not recovered", day(closed)),
         );
     }
     if now.warming_up {
@@ -96,7 +96,7 @@ pub fn engagement_flag(record: &Record, person: &Person, manner: &Manner) -> Fla
             "too early to say",
             match record.sessions() {
                 0 => "no session yet; no flag before three".to_owned(),
-                n => format!("{} so far; no flag before three", counted(n, "session", "sessions")),
+                n => format!("{} so far; no flag before three", record.columns_counted(n)),
             },
         );
     }
@@ -234,7 +234,7 @@ fn turn(scores: &[&ScoreSeen]) -> Option<String> {
         .then(|| format!("{} to {}, then {way} to {}", figure(first.score), figure(best.score), figure(last.score)))
 }
 
-/// How many of the last scores stay within a third of reliable change.
+/// How many of the last scores stay within a quarter of reliable change.
 pub(super) fn flat(scores: &[&ScoreSeen]) -> usize {
     let Some(last) = scores.last() else { return 0 };
     let width = last.measure.rci.unwrap_or((last.measure.max - last.measure.min) / 5.0) * FLAT_RCI_SHARE;
@@ -260,7 +260,7 @@ fn range(scores: &[&ScoreSeen]) -> String {
     };
     match (better, worse) {
         (true, _) => "better than the expected range".into(),
-        (_, true) => "the last score is worse than expected; two running would raise the flag".into(),
+        (_, true) => "the last score is worse than expected".into(),
         _ => "within the expected range".into(),
     }
 }

@@ -1,7 +1,7 @@
 //! The gist: one to three sentences. What changed, over which weeks, what did not, and no more.
 
 use super::flags::{ENGAGEMENT, flat, in_clinical_range, score_word, trend, worse_than_expected};
-use super::grammar::{capital, counted, date, list, number, weeks};
+use super::grammar::{capital, date, list, number, weeks};
 use super::record::{Record, days_between};
 use super::seen::{all_usual, changes};
 use super::signals::raising;
@@ -64,7 +64,7 @@ pub fn gist(record: &Record, person: &Person, manner: &Manner) -> Gist {
     if now.warming_up {
         let so_far = match record.sessions() {
             0 => "no session".to_owned(),
-            n => counted(n, "session", "sessions"),
+            n => record.columns_counted(n),
         };
         let said =
             said.say(format!("{} so far: too few to say what is usual for {}.", capital(&so_far), person.called()));

@@ -1,10 +1,11 @@
 //! A course laid out as columns, one a session, so that the picture, its table and every sentence count the
 //! same things.
 
+use super::grammar::counted;
 use super::{At, place};
 use crate::domain::{
     Administration, Assessment, AttendanceOutcome, Course, Episode, FlagKind, HomeworkOutcome, HomeworkSeen, Measure,
-    RomOutcome, RomSeen, ScoreSeen, SlotOutcome, Timeline,
+    RomOutcome, RomSeen, ScoreSeen, SlotOutcome, StepKey, Timeline,
 };
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -164,6 +165,16 @@ impl<'a> Record<'a> {
 
     pub fn baseline(&self) -> impl Iterator<Item = &Column<'a>> {
         self.columns.iter().filter(|column| column.start < self.baseline_end)
+    }
+
+    /// No appointments: the columns are weeks.
+    pub fn weekly(&self) -> bool {
+        self.columns.iter().any(|column| column.assessment.is_some_and(|a| matches!(a.key, StepKey::Week(_))))
+    }
+
+    /// "two sessions", "three weeks": so many columns.
+    pub fn columns_counted(&self, n: usize) -> String {
+        if self.weekly() { counted(n, "week", "weeks") } else { counted(n, "session", "sessions") }
     }
 
     /// Sessions that have begun, breaks left out.

@@ -3,7 +3,7 @@
 use super::Manner;
 use super::grammar::{date, figure};
 use super::record::Record;
-use crate::domain::{EpisodeKey, FlagKind, SafetyAnswer, Undated, Verdict};
+use crate::domain::{EpisodeKey, FlagKind, SafetyAnswer};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct SafetyWords {
@@ -11,39 +11,25 @@ pub struct SafetyWords {
     pub text: String,
 }
 
-/// What stands above everything: the item that raised the Flag, else an answer of which nobody says when.
+/// What stands above everything. Of an answer without a date the day is not said: nobody knows it.
 pub fn safety_item(record: &Record, manner: &Manner) -> Option<SafetyWords> {
-    flagged(record, manner).or_else(|| undated(record))
-}
-
-fn flagged(record: &Record, manner: &Manner) -> Option<SafetyWords> {
     let episode = record.active(FlagKind::SafetyItem)?;
-    let raised = match &episode.key {
-        EpisodeKey::Response(source) => {
-            record.timeline.and_then(|t| t.administrations.iter().find(|given| given.source == *source))
-        }
-        EpisodeKey::Step(_) => None,
+    let (timeline, source) = match &episode.key {
+        EpisodeKey::Response(source) => (record.timeline, Some(source)),
+        EpisodeKey::Step(_) => (None, None),
     };
-    let at = raised.map_or(episode.opened, |given| given.at);
-    Some(SafetyWords {
-        title: format!("Safety item answered above zero on {}", date(at, record.as_of, manner)),
-        text: text(raised.map(|given| given.measure.name.as_str()), raised.and_then(|given| given.safety)),
-    })
-}
-
-/// Shown until a practitioner has said that they have seen it.
-fn undated(record: &Record) -> Option<SafetyWords> {
-    let timeline = record.timeline?;
-    let seen = timeline
-        .judgements
-        .iter()
-        .any(|j| j.verdict == Verdict::SafetyAcknowledged && j.flag.is_none() && j.known < record.as_of);
-    let above = |given: &&Undated| given.safety.is_some_and(|answer| answer.value > 0.0);
-    let given = timeline.undated.iter().filter(|_| !seen).find(above)?;
-    Some(SafetyWords {
-        title: "Safety item answered above zero, on a day not recorded".into(),
-        text: text(Some(&given.measure.name), given.safety),
-    })
+    let dated = timeline.and_then(|t| t.administrations.iter().find(|given| Some(&given.source) == source));
+    let undated = timeline.and_then(|t| t.undated.iter().find(|given| Some(&given.source) == source));
+    let title = match undated {
+        Some(_) => "Safety item answered above zero, on a day not recorded".to_owned(),
+        None => {
+            let at = dated.map_or(episode.opened, |given| given.at);
+            format!("Safety item answered above zero on {}", date(at, record.as_of, manner))
+        }
+    };
+    let measure = dated.map(|given| &given.measure).or(undated.map(|given| &given.measure));
+    let answer = dated.and_then(|given| given.safety).or(undated.and_then(|given| given.safety));
+    Some(SafetyWords { title, text: text(measure.map(|m| m.name.as_str()), answer) })
 }
 
 fn text(measure: Option<&str>, answer: Option<SafetyAnswer>) -> String {

@@ -228,7 +228,9 @@ fn attendance(record: &Record, manner: &Manner) -> Line {
         return Line::new("No kept session and nothing booked", vec![last_kept(record, manner)]);
     }
     if record.columns.iter().all(|c| c.attendance.is_empty()) {
-        return Line::absent(if record.sessions() == 0 {
+        return Line::absent(if record.weekly() {
+            "No appointments in this record"
+        } else if record.sessions() == 0 {
             "No session yet"
         } else {
             "The record does not say who came"
@@ -408,8 +410,9 @@ pub(super) fn pattern_line(record: &Record, person: &Person, manner: &Manner) ->
     } else if now.warming_up {
         Line::new("Too early to say", vec![thin(now.baseline_steps as usize), "no flag before three sessions".into()])
     } else {
+        let alone = if raising.len() > 1 { "" } else { "one signal alone raises no flag" }.to_owned();
         match now.band {
-            Band::Flag => Line::new("Worth watching", vec![agree, "one signal alone raises no flag".into(), hint]),
+            Band::Flag => Line::new("Worth watching", vec![agree, alone, hint]),
             Band::Watch => Line::new("Worth watching", vec![agree, "not enough for a flag".into(), hint]),
             Band::NothingUnusual => Line::new(
                 if super::seen::changes(record, &super::flags::ENGAGEMENT).is_empty() {
@@ -420,7 +423,7 @@ pub(super) fn pattern_line(record: &Record, person: &Person, manner: &Manner) ->
                 vec![format!(
                     "against {} own record of {}",
                     person.hers(),
-                    counted(now.baseline_steps as usize, "session", "sessions")
+                    record.columns_counted(now.baseline_steps as usize)
                 )],
             ),
         }

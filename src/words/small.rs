@@ -11,7 +11,7 @@ pub fn session_and_time(
     session: Option<u32>,
     planned: Option<u32>,
     next: Option<Timestamp>,
-    as_of: Timestamp,
+    now: Timestamp,
     manner: &Manner,
 ) -> String {
     let Some(session) = session else {
@@ -19,8 +19,8 @@ pub fn session_and_time(
     };
     let of = planned.map_or_else(String::new, |planned| format!(" of {planned}"));
     let when = match next {
-        Some(at) if same_day(at, as_of, manner) => format!("today {}", time(at, manner)),
-        Some(at) => format!("{} {}, {}", day_name(at, manner), date(at, as_of, manner), time(at, manner)),
+        Some(at) if same_day(at, now, manner) => format!("today {}", time(at, manner)),
+        Some(at) => format!("{} {}, {}", day_name(at, manner), date(at, now, manner), time(at, manner)),
         None => ui::NOTHING_BOOKED.into(),
     };
     format!("session {session}{of}, {when}")
@@ -40,7 +40,7 @@ pub fn small_print(record: &Record, person: &Person, manner: &Manner, model: &st
     let steps = record.current.map_or(0, |now| now.baseline_steps as usize);
     parts.push(match steps {
         n if n < 3 => format!("baseline: {n} {}", if n == 1 { "observation" } else { "observations" }),
-        n => format!("baseline from {n} sessions"),
+        n => format!("baseline from {n} {}", if record.weekly() { "weeks" } else { "sessions" }),
     });
     parts.extend(not_covered(record, person));
     match record.timeline.map_or(0, |t| t.undated.len()) {

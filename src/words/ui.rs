@@ -196,3 +196,4 @@ pub const STRIP_LEGEND: &str = "From the top: score, questionnaire, homework, at
      done. Shaded: the last weeks.";
 pub const FLAG: &str = "flag";
 pub const NOT_ASKED: &str = "none asked for; counts for nothing";
+pub const NO_APPOINTMENTS: &str = "no appointments in this record";

@@ -11,6 +11,8 @@ mod clinic;
 mod history;
 mod names;
 mod person;
+mod regime_acts;
+mod regimes;
 mod resources;
 mod stories;
 mod strain;
@@ -34,20 +36,24 @@ pub enum Generator {
     /// Continuous strain on the alliance, a hazard of leaving that rises with it.
     #[default]
     Strain,
+    /// Five states of the alliance, each with a length of its own, and habits with memory.
+    Regimes,
 }
 
 impl Generator {
-    pub const ALL: [Generator; 1] = [Generator::Strain];
+    pub const ALL: [Generator; 2] = [Generator::Strain, Generator::Regimes];
 
     pub fn name(self) -> &'static str {
         match self {
             Generator::Strain => "strain",
+            Generator::Regimes => "regimes",
         }
     }
 
     fn life(self, chance: &mut Chance, patient: String) -> (History, Label) {
         match self {
             Generator::Strain => strain::life(chance, patient),
+            Generator::Regimes => regimes::life(chance, patient),
         }
     }
 }
@@ -106,7 +112,9 @@ pub struct SimulatedClient {
 /// The `n`th client of a seed, whatever the size of the caseload around it.
 pub fn client(seed: u64, n: u64, generator: Generator) -> SimulatedClient {
     let mut chance = Chance::new(seed, n);
-    let (history, label) = generator.life(&mut chance, format!("sim{seed}-{n:05}"));
+    // The two may stand in one database: other generators say their names.
+    let prefix = if generator == Generator::Strain { "sim" } else { generator.name() };
+    let (history, label) = generator.life(&mut chance, format!("{prefix}{seed}-{n:05}"));
     SimulatedClient { resources: resources::write(&history), label }
 }
 

@@ -111,7 +111,7 @@ impl Person {
 }
 
 impl Channels {
-    fn draw(chance: &mut Chance) -> Channels {
+    pub fn draw(chance: &mut Chance) -> Channels {
         use Instrument::*;
         let outcome = match chance.weighted(&[0.52, 0.2, 0.12, 0.08, 0.08]) {
             0 => vec![Phq9],

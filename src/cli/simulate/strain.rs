@@ -195,7 +195,8 @@ impl Treatment {
             }
             interval = self.next_interval(interval, session);
             let gap = interval + self.asks_for_space(chance, kept, interval);
-            let seen = if kept { start + minutes(SESSION_MINUTES) } else { start + days(1) };
+            let held = self.history.slots.last().map_or(start, |slot| slot.start);
+            let seen = if kept { held + minutes(SESSION_MINUTES) } else { start + days(1) };
             // Moved sessions keep their old day of the week from the next one on.
             start = leave.next_open(start + days(gap));
             booked = if self.person.series { (start - days(28)).max(began) } else { seen };

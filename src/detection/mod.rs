@@ -35,6 +35,8 @@ mod take_in;
 
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod worked;
 
 pub use constants::Constants;
 

@@ -332,17 +332,26 @@ impl<'a> Pass<'a> {
         self.flags.open_engagement(self.key(), at, Why::Signals, raised, rests_on);
     }
 
+    /// Keeps what spoke against alignment at this step, for some steps.
+    fn remember_sources(&mut self, e: &Evaluation) {
+        let step = self.state.steps();
+        self.state.recent.retain(|(at, _, _)| at + 4 > step);
+        for (signal, kind) in SignalKind::ALL.iter().enumerate() {
+            if e.evidence[signal][0] + e.evidence[signal][1] > 0.0 {
+                let sources = self.rests_on(*kind);
+                self.state.recent.extend(sources.into_iter().map(|source| (step, signal, source)));
+            }
+        }
+    }
+
     /// What these signals rest on, now and at the last steps with evidence.
     fn grounds(&self, raised: [bool; 5]) -> Vec<Source> {
         let mut rests_on: Vec<Source> = Vec::new();
         for (n, kind) in SignalKind::ALL.iter().enumerate().filter(|(n, _)| raised[*n]) {
             rests_on.extend(self.rests_on(*kind));
-            for step in self.steps.iter().rev().take(4) {
-                if step.signals[n].evidence > 0.0 {
-                    rests_on.extend(step.signals[n].rests_on.iter().cloned());
-                }
-            }
         }
+        let recent = self.state.recent.iter().filter(|(_, signal, _)| raised[*signal]);
+        rests_on.extend(recent.map(|(_, _, source)| source.clone()));
         rests_on.sort_unstable();
         rests_on.dedup();
         rests_on
@@ -371,10 +380,8 @@ impl<'a> Pass<'a> {
             return;
         }
         // as of the next session, whenever that is: a slot that the service cancels later must not matter
-        let next = self.record.next_standing(self.standing, at, true).map(|s| s.start);
         let elapsed = if self.state.since == Some(at) { 0.0 } else { 1.0 };
-        let spacing = self.spacing(next, instant_after(at));
-        let e = self.inputs().evaluate(elapsed, spacing, Vec::new());
+        let e = self.inputs().evaluate(elapsed, None, Vec::new());
         self.raise(at, &e);
     }
 
@@ -602,9 +609,4 @@ impl<'a> Pass<'a> {
         ids.dedup();
         ids
     }
-}
-
-/// The first instant at which a fact of `at` is known.
-fn instant_after(at: Timestamp) -> Timestamp {
-    at.saturating_add(1.nanosecond()).unwrap_or(at)
 }

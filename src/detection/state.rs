@@ -6,7 +6,7 @@ use super::constants::Constants;
 use super::fusion::{Matrix, States, returning};
 use super::rom_engagement::Habit;
 use super::rom_trajectory::Trajectory;
-use crate::domain::{Measure, Role, StepKey};
+use crate::domain::{Measure, Role, Source, StepKey};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -101,6 +101,8 @@ pub struct State {
     pub week_steps: u32,
     /// Steps for which "named in session" still works.
     pub named: u32,
+    /// What spoke against alignment at the last steps: step, signal, source.
+    pub recent: Vec<(u32, usize, Source)>,
     /// Days between slots, sorted.
     gaps: Vec<f64>,
 }
@@ -122,6 +124,7 @@ impl State {
             slot_steps: 0,
             week_steps: 0,
             named: 0,
+            recent: Vec::new(),
             gaps: Vec::new(),
         }
     }
@@ -135,6 +138,7 @@ impl State {
         self.all = c.prior;
         self.engaged = c.prior;
         self.gathered = [0.0; 5];
+        self.recent.clear();
         self.since = Some(at);
         self.named = 0;
         self.refresh(c);

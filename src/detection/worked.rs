@@ -1,0 +1,347 @@
+//! Worked examples: small records, and what is said of them.
+
+use super::laws::{DAY, HOUR, KEPT, at, due, form, homework, phq9, slot};
+use super::{Constants, assess};
+use crate::domain::*;
+use jiff::Timestamp;
+
+const WEEK: i64 = 7 * DAY;
+
+/// A client who comes every week, does the homework and fills in the PHQ-9 the day before.
+struct Client {
+    t: Timeline,
+    n: i64,
+}
+
+impl Client {
+    fn new() -> Self {
+        Client { t: Timeline::default(), n: 0 }
+    }
+
+    fn week(&mut self, outcome: SlotOutcome, done: bool, score: Option<f64>) -> &mut Self {
+        let (n, start) = (self.n, self.n * WEEK);
+        self.t.slots.push(slot(&format!("a{n:02}"), start, outcome));
+        if n > 0 {
+            let done = done.then_some(start - 2 * DAY);
+            self.t.homework.push(homework(&format!("h{n:02}"), start - WEEK + HOUR, Some(start - 4 * HOUR), done));
+        }
+        self.t.dues.push(due(&format!("d{n:02}"), &phq9(), start - 3 * DAY, Some(start - HOUR)));
+        if let Some(score) = score {
+            self.t.administrations.push(form(&format!("q{n:02}"), &phq9(), start - DAY, score));
+        }
+        self.n += 1;
+        self
+    }
+
+    fn good(&mut self, weeks: usize) -> &mut Self {
+        for _ in 0..weeks {
+            let score = (15.0 - 0.4 * self.n as f64).max(5.0);
+            self.week(KEPT, true, Some(score));
+        }
+        self
+    }
+
+    fn at_slot(&self, n: i64) -> Course {
+        self.until(n * WEEK)
+    }
+
+    fn until(&self, seconds: i64) -> Course {
+        assess(&self.t, at(seconds), &Constants::default())
+    }
+
+    fn judge(&mut self, seconds: i64, verdict: Verdict) {
+        self.t.judgements.push(Judgement {
+            source: Source::new(SourceKind::Observation, format!("j{seconds}")),
+            known: at(seconds),
+            verdict,
+            flag: None,
+            note: None,
+        });
+    }
+
+    fn end(&mut self, seconds: i64, kind: EndingKind) {
+        self.t.endings.push(Ending {
+            source: Source::new(SourceKind::EpisodeOfCare, "e"),
+            at: at(seconds),
+            kind,
+            resumed: None,
+        });
+    }
+}
+
+fn engagement(course: &Course) -> Vec<&Episode> {
+    course.episodes.iter().filter(|e| e.kind == FlagKind::EngagementDrop).collect()
+}
+
+/// By hand: the prior after two intervals is [.897_35 .067_39 .035_26]; raw P .102_65, logit −2.1681,
+/// P′ = 1/(1 + e^(.39 + .71·2.1681)) = .126_82. Nothing is known, so every signal is absent.
+#[test]
+fn where_a_new_client_starts() {
+    let mut client = Client::new();
+    client.t.slots.push(slot("a", 0, KEPT));
+    let course = client.until(0);
+    let first = &course.steps[0];
+    assert!((first.probability - 0.126_82).abs() < 1e-5, "{}", first.probability);
+    assert!(first.signals.iter().all(|s| s.absent && s.evidence == 0.0));
+    assert_eq!((first.baseline_steps, first.warming_up), (0, true));
+}
+
+/// By hand: α = [.897_35 .067_39 .035_26] after the first slot, times T = [.886_67 .069_27 .044_06]; a kept
+/// slot says −.152_94 and −.321_52 (see `baseline`): odds (.059_45 + .031_95)/.886_67 = .103_07;
+/// P′ = 1/(1 + e^(.39 − .71·ln .103_07)) = .118_85.
+#[test]
+fn after_one_kept_slot() {
+    let mut client = Client::new();
+    client.t.slots.extend([slot("a", 0, KEPT), slot("b", WEEK, SlotOutcome::Booked)]);
+    let course = client.until(WEEK);
+    assert!((course.steps[1].probability - 0.118_85).abs() < 1e-5, "{}", course.steps[1].probability);
+    assert!(course.steps[1].signal(SignalKind::Attendance).evidence < 0.0);
+}
+
+#[test]
+fn thinning_out_raises_the_flag_before_the_session() {
+    let mut client = Client::new();
+    client.good(8);
+    let calm = client.at_slot(7);
+    assert!(engagement(&calm).is_empty());
+    assert_eq!(calm.steps[7].band, Band::NothingUnusual);
+    client.week(SlotOutcome::NoShow, false, None);
+    client.week(SlotOutcome::CancelledByClient, false, None);
+    client.week(SlotOutcome::Booked, false, None);
+    let course = client.at_slot(10);
+    let last = &course.steps[10];
+    assert!(last.probability > 0.6, "{}", last.probability);
+    assert_eq!((last.pattern, last.band), (Pattern::Withdrawal, Band::Flag));
+    assert_eq!(last.flags, [FlagKind::EngagementDrop]);
+    let episode = engagement(&course)[0];
+    assert!(episode.opened < at(10 * WEEK), "before the session");
+    assert_eq!((episode.why, episode.closed), (Why::Signals, None));
+    assert!(episode.rests_on.iter().any(|s| s.kind == SourceKind::Task));
+}
+
+#[test]
+fn one_signal_alone_raises_nothing() {
+    let mut client = Client::new();
+    for n in 0..14 {
+        let outcome = if n > 7 { SlotOutcome::NoShow } else { KEPT };
+        client.t.slots.push(slot(&format!("a{n:02}"), n * WEEK, outcome));
+    }
+    let course = client.until(13 * WEEK);
+    assert!(course.steps[13].probability > 0.4, "{}", course.steps[13].probability);
+    assert!(engagement(&course).is_empty());
+    assert_eq!(course.steps[13].band, Band::Watch);
+}
+
+#[test]
+fn no_flag_before_three_slots() {
+    let mut client = Client::new();
+    for _ in 0..3 {
+        client.week(SlotOutcome::NoShow, false, None);
+    }
+    assert!(engagement(&client.at_slot(2)).is_empty());
+    client.week(SlotOutcome::NoShow, false, None);
+    assert_eq!(engagement(&client.at_slot(3)).len(), 1);
+}
+
+#[test]
+fn repair_lets_the_flag_fade() {
+    let mut client = Client::new();
+    client.good(8);
+    client.week(SlotOutcome::NoShow, false, None).week(SlotOutcome::NoShow, false, None);
+    client.good(8);
+    let course = client.at_slot(17);
+    let episode = engagement(&course)[0];
+    let (closed, how) = episode.closed.unwrap();
+    assert_eq!(how, Closing::Resolved);
+    assert!(closed > at(10 * WEEK) && closed < at(16 * WEEK), "{closed}");
+    assert_eq!(engagement(&course).len(), 1);
+}
+
+#[test]
+fn silence_is_told_and_becomes_disengagement() {
+    let mut client = Client::new();
+    client.good(6);
+    let last = 5 * WEEK;
+    let quiet = client.until(last + 2 * WEEK);
+    assert!(engagement(&quiet).is_empty());
+    assert!(!quiet.open.as_ref().unwrap().no_contact);
+    let next = quiet.next_change.unwrap();
+    assert!(next > at(last + 2 * WEEK) && next < at(last + 2 * WEEK + 1));
+    let told = assess(&client.t, next, &Constants::default());
+    assert_eq!(engagement(&told)[0].opened, at(last + 2 * WEEK));
+    assert_eq!(engagement(&told)[0].why, Why::NoContact);
+    let open = told.open.unwrap();
+    assert!(open.no_contact && open.flags == [FlagKind::EngagementDrop]);
+    let gone = client.until(last + 8 * WEEK + 1);
+    assert_eq!(engagement(&gone)[0].closed, Some((at(last + 8 * WEEK), Closing::Disengaged)));
+    // a booking made in time: no silence
+    let mut next = slot("next", last + 5 * WEEK, SlotOutcome::Booked);
+    next.booked = Some(at(last + DAY));
+    client.t.slots.push(next);
+    assert!(engagement(&client.until(last + 4 * WEEK)).is_empty());
+}
+
+#[test]
+fn a_planned_ending_is_no_dropout() {
+    let mut client = Client::new();
+    client.good(8);
+    client.week(SlotOutcome::NoShow, false, None).week(SlotOutcome::NoShow, false, None);
+    client.end(9 * WEEK + DAY, EndingKind::EpisodeFinished);
+    let course = client.until(30 * WEEK);
+    assert_eq!(course.ended, Some(at(9 * WEEK + DAY)));
+    assert!(course.open.is_none());
+    assert_eq!(engagement(&course)[0].closed, Some((at(9 * WEEK + DAY), Closing::Ended)));
+    assert_eq!(engagement(&course).len(), 1);
+}
+
+#[test]
+fn a_safety_answer_is_told_at_once() {
+    let mut client = Client::new();
+    let mut first = form("q", &phq9(), 0, 12.0);
+    first.safety = Some(SafetyAnswer { value: 1.0 });
+    client.t.administrations.push(first);
+    let course = client.until(1);
+    assert_eq!(course.episodes[0].kind, FlagKind::SafetyItem);
+    assert_eq!(course.episodes[0].opened, at(0));
+    assert_eq!(course.open.as_ref().unwrap().flags, [FlagKind::SafetyItem]);
+    client.end(2 * DAY, EndingKind::EpisodeFinished);
+    assert!(client.until(3 * DAY).episodes[0].closed.is_none(), "an ending does not close it");
+    client.judge(4 * DAY, Verdict::SafetyAcknowledged);
+    let closed = client.until(5 * DAY).episodes[0].closed;
+    assert_eq!(closed, Some((at(4 * DAY), Closing::Acknowledged)));
+}
+
+#[test]
+fn a_later_complete_zero_closes_a_safety_answer() {
+    let mut client = Client::new();
+    for (n, (value, complete)) in [(2.0, true), (0.0, false), (0.0, true)].into_iter().enumerate() {
+        let mut f = form(&format!("q{n}"), &phq9(), n as i64 * WEEK, 12.0);
+        f.safety = Some(SafetyAnswer { value });
+        f.complete = complete;
+        client.t.administrations.push(f);
+    }
+    assert!(client.until(WEEK + DAY).episodes[0].closed.is_none());
+    assert_eq!(client.until(3 * WEEK).episodes[0].closed, Some((at(2 * WEEK), Closing::AnsweredZero)));
+}
+
+#[test]
+fn a_false_alarm_starts_again() {
+    let mut client = Client::new();
+    client.good(8);
+    client.week(SlotOutcome::NoShow, false, None).week(SlotOutcome::NoShow, false, None);
+    client.week(SlotOutcome::Booked, false, None);
+    let judged = 10 * WEEK - 30 * 60;
+    let before = client.at_slot(10);
+    client.judge(judged, Verdict::RuptureNo);
+    let after = client.at_slot(10);
+    assert_eq!(engagement(&after)[0].closed, Some((at(judged), Closing::FalseAlarm)));
+    assert_eq!(engagement(&after)[0].judged.len(), 1);
+    let (was, is) = (before.steps[10].probability, after.steps[10].probability);
+    assert!(was > 0.5 && is < 0.15, "{was} {is}");
+    assert_eq!(before.steps[9], after.steps[9]);
+}
+
+#[test]
+fn named_in_session_makes_return_likelier() {
+    let mut client = Client::new();
+    client.good(8);
+    client.week(SlotOutcome::NoShow, false, None).week(KEPT, false, Some(12.0)).week(KEPT, true, Some(12.0));
+    let before = client.at_slot(10).steps[10].probability;
+    client.judge(9 * WEEK + HOUR, Verdict::Named);
+    let after = client.at_slot(10);
+    assert!(after.steps[10].probability < before);
+}
+
+#[test]
+fn without_appointments_a_step_a_week() {
+    let mut client = Client::new();
+    for n in 0..6 {
+        client.t.administrations.push(form(&format!("q{n}"), &phq9(), n * WEEK + n * 60, 14.0));
+    }
+    let course = client.until(8 * WEEK);
+    let weeks: Vec<_> = course.steps.iter().map(|s| s.key.clone()).collect();
+    assert_eq!(weeks, (1..=8).map(StepKey::Week).collect::<Vec<_>>());
+    assert_eq!(course.open.as_ref().unwrap().key, StepKey::Client);
+    // expected weekly by then, and missed
+    let rom = course.steps[7].signal(SignalKind::RomEngagement);
+    assert!(!rom.absent && rom.evidence > 0.0);
+    assert!(client.until(40 * WEEK).steps.len() < 15, "no weeks without end");
+}
+
+#[test]
+fn an_expectation_is_learned_and_a_monthly_measure_is_not_missed_weekly() {
+    for (period, count) in [(1, 6), (4, 4)] {
+        let mut client = Client::new();
+        let last = period * (count - 1);
+        for n in 0..last + 12 {
+            client.t.slots.push(slot(&format!("a{n:02}"), n * WEEK, KEPT));
+            if n <= last && n % period == 0 {
+                client.t.administrations.push(form(&format!("q{n:02}"), &phq9(), n * WEEK - DAY, 14.0));
+            }
+        }
+        let course = client.until((last + 11) * WEEK);
+        let missed: Vec<i64> = (0..last + 12)
+            .filter(|n| course.steps[*n as usize].seen.rom.iter().any(|r| r.outcome == RomOutcome::Missed))
+            .collect();
+        let expected = match period {
+            1 => vec![6, 7, 8, 9],
+            _ => vec![last + 5, last + 9],
+        };
+        assert_eq!(missed, expected, "period {period}");
+    }
+}
+
+#[test]
+fn stalled_above_the_cut_off_is_not_on_track() {
+    let scores = [18.0, 16.0, 14.0, 13.0, 13.0, 13.0, 13.0, 13.0, 13.0, 13.0];
+    for (drop, flagged) in [(0.0, true), (5.0, false)] {
+        let mut client = Client::new();
+        for (n, score) in scores.iter().enumerate() {
+            let score = if n == 0 { *score } else { score - drop };
+            client.week(KEPT, true, Some(score));
+        }
+        let course = client.at_slot(9);
+        let found = course.episodes.iter().any(|e| e.kind == FlagKind::NotOnTrack && e.why == Why::Plateau);
+        assert_eq!(found, flagged);
+        assert!(engagement(&course).is_empty(), "it never raises the other");
+        let last = course.steps[9].signal(SignalKind::RomTrajectory).evidence;
+        assert_eq!(last > 0.0, flagged, "{last}");
+    }
+}
+
+#[test]
+fn scores_never_move_the_engagement_probability() {
+    let mut calm = Client::new();
+    let mut worse = Client::new();
+    for n in 0..10 {
+        calm.week(KEPT, true, Some(10.0));
+        worse.week(KEPT, true, Some(10.0 + f64::from(n)));
+    }
+    // but that a client who gets better is excused from homework
+    calm.t.homework.clear();
+    worse.t.homework.clear();
+    let (a, b) = (calm.at_slot(9), worse.at_slot(9));
+    assert!(b.steps[9].probability > a.steps[9].probability);
+    let gap = a.steps[9].engagement_probability - b.steps[9].engagement_probability;
+    assert!(gap.abs() < 1e-12, "{gap}");
+}
+
+#[test]
+fn constants_survive_a_file() {
+    let constants = Constants::default();
+    let text = serde_json::to_string(&constants).unwrap();
+    assert_eq!(serde_json::from_str::<Constants>(&text).unwrap(), constants);
+    assert_eq!(serde_json::from_str::<Constants>(r#"{"floor": 0.7}"#).unwrap(), constants);
+    assert!(serde_json::from_str::<Constants>(r#"{"flor": 0.7}"#).is_err());
+}
+
+#[test]
+fn the_open_assessment_is_keyed_to_what_comes_next() {
+    let mut client = Client::new();
+    client.good(3);
+    let key = |id: &str| StepKey::Appointment(id.into());
+    assert_eq!(client.until(WEEK + DAY).open.unwrap().key, key("a02"));
+    assert_eq!(client.until(2 * WEEK + DAY).open.unwrap().key, key("a02"));
+    let nothing = assess(&Timeline::default(), Timestamp::UNIX_EPOCH, &Constants::default());
+    assert!(nothing.open.is_none() && nothing.next_change.is_none());
+}

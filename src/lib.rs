@@ -12,7 +12,7 @@
 //! | [`domain`] | nouns: facts, timeline, measures, assessment | std, a time type |
 //! | [`detection`] | verbs: (timeline, as of) in, course out | `domain` |
 //! | [`words`] | every sentence that is said of a client | `domain` |
-//! | [`fhir`] | the border: check, read, write, search, the tables | `domain`, serde_json, fhirbolt (in `codec` alone) |
+//! | [`fhir`] | the border: check, read, write, search, the tables | `domain`, serde_json; fhirbolt in the member crate `codec`, a second judge in its tests |
 //! | [`store`] | what is kept; sea-orm in `store::sea` alone | the database |
 //! | [`pipeline`] | the only corridor: ingest and assess | all of the above |
 //! | [`worker`] | claims clients that are due | `pipeline` |

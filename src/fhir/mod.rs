@@ -1,7 +1,6 @@
 //! The border: FHIR in, FHIR out. Nothing behind it knows FHIR.
 
 pub mod check;
-pub use tautline_codec as codec;
 pub mod artefacts;
 pub mod bundle;
 pub mod capability;

@@ -1,7 +1,6 @@
 //! Bad input is normal input: a clear error, nothing stored, nothing panics.
 
 use crate::on_both;
-use crate::server::Server;
 use crate::story::patient;
 use reqwest::Method;
 use serde_json::json;

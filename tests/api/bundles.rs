@@ -1,7 +1,6 @@
 //! transaction and batch.
 
 use crate::on_both;
-use crate::server::Server;
 use crate::story::{appointment, at, patient};
 use serde_json::{Value, json};
 

@@ -1,7 +1,6 @@
 //! read, vread, create, update, delete, conditional forms, search, history.
 
 use crate::on_both;
-use crate::server::Server;
 use crate::story::{appointment, at, patient};
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,7 +1,6 @@
 //! The page and the caseload, as a browser gets them.
 
 use crate::on_both;
-use crate::server::Server;
 use crate::story::{start_for, withdrawing};
 use reqwest::Method;
 

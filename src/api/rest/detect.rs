@@ -45,8 +45,8 @@ fn as_of(request: &Request) -> Result<Option<String>> {
     if body.get("resourceType").and_then(Value::as_str) != Some("Parameters") {
         return Err(Error::new(IssueType::Structure, "The operation takes Parameters.").at("resourceType"));
     }
-    let parameters = body.get("parameter").and_then(Value::as_array).into_iter().flatten();
-    let asked = parameters.filter(|one| one.get("name").and_then(Value::as_str) == Some("asOf")).last();
+    let mut parameters = body.get("parameter").and_then(Value::as_array).into_iter().flatten();
+    let asked = parameters.find(|one| one.get("name").and_then(Value::as_str) == Some("asOf"));
     Ok(asked.and_then(|one| {
         ["valueInstant", "valueDateTime", "valueDate", "valueString"]
             .iter()

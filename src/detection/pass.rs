@@ -114,12 +114,12 @@ impl<'a> Pass<'a> {
                 n += 1;
             }
             self.looked = None;
+            if at >= as_of {
+                break;
+            }
             self.settle(at);
             if facts {
                 self.check(at);
-            }
-            if at >= as_of {
-                break;
             }
         }
         self.silence(as_of);

@@ -126,6 +126,7 @@ fn values(model: &PageModel, record: &Record) -> Markup {
     let score = record.measure().map_or(ui::SCORE, |m| m.name.as_str());
     let [session, attendance, questionnaire, homework, alliance, pattern] = ui::VALUES_HEADINGS;
     html! {
+        @if record.left_out > 0 { p class="soft" { (words::left_out(record.left_out)) } }
         div class="scroll" tabindex="0" role="region" aria-label=(ui::ALL_VALUES) {
             table class="values" {
                 caption class="unseen" { (ui::ALL_VALUES) }

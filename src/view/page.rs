@@ -2,7 +2,7 @@
 
 use super::model::PageModel;
 use super::{afterwards, details, document, sheet, url};
-use crate::domain::{FlagKind, Pattern, SlotOutcome};
+use crate::domain::{FlagKind, Pattern, Slot, SlotOutcome};
 use crate::words::{self, At, FlagWords, Gist, Part, Record, Standing, ui};
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
@@ -47,7 +47,7 @@ fn looking_back(model: &PageModel, record: &Record) -> Markup {
 }
 
 fn who(model: &PageModel, record: &Record) -> Markup {
-    let number = model.session_number.unwrap_or_else(|| kept(record) + 1);
+    let number = model.session_number.unwrap_or_else(|| kept(model) + 1);
     let next = next_session(model);
     html! {
         header {
@@ -71,10 +71,13 @@ fn who(model: &PageModel, record: &Record) -> Markup {
 }
 
 /// Sessions that took place.
-fn kept(record: &Record) -> u32 {
-    use crate::domain::AttendanceOutcome as O;
-    let kept = record.columns.iter().filter(|c| matches!(c.attended(), Some(O::Attended | O::Late { .. }))).count();
-    u32::try_from(kept).unwrap_or(u32::MAX)
+fn kept(model: &PageModel) -> u32 {
+    let kept = |slot: &&Slot| {
+        matches!(slot.outcome, SlotOutcome::Kept { .. })
+            && slot.start < model.course.as_of
+            && slot.outcome_known < model.course.as_of
+    };
+    u32::try_from(model.timeline.slots.iter().filter(kept).count()).unwrap_or(u32::MAX)
 }
 
 /// The session about to begin, or just begun.

@@ -11,6 +11,8 @@ use jiff::Timestamp;
 use std::sync::Arc;
 
 const DAY_SECONDS: f64 = 86_400.0;
+/// Sessions looked at: three years of weekly ones. Bounds the page and the time a note takes.
+const COLUMNS_MAX: usize = 156;
 /// Until there are three sessions to measure by. Not the course's own figure: that one changes later, and a
 /// note that has been written stands.
 const WEEK_DAYS: f64 = 7.0;
@@ -109,6 +111,8 @@ pub struct Record<'a> {
     pub current: Option<&'a Assessment>,
     /// Oldest first; the last one is [`ColumnKind::Now`] unless assessment has ended.
     pub columns: Vec<Column<'a>>,
+    /// Sessions older than the oldest column.
+    pub left_out: usize,
     /// Days between sessions, by this record alone.
     pub interval_days: f64,
     /// The weeks that "the last … weeks" means.
@@ -121,6 +125,8 @@ impl<'a> Record<'a> {
     /// The timeline only sharpens dates; the sentences are the same without it.
     pub fn new(course: &'a Course, at: At, timeline: Option<&'a Timeline>) -> Self {
         let (steps, current, as_of) = cut(course, at);
+        let left_out = steps.len().saturating_sub(COLUMNS_MAX);
+        let steps = &steps[left_out..];
         let interval_days = interval(steps).unwrap_or(WEEK_DAYS);
         let window_weeks = window_weeks(interval_days);
         let mut columns = columns(steps, timeline);
@@ -133,8 +139,17 @@ impl<'a> Record<'a> {
         if let (At::Step(_), Some(last)) = (at, columns.last_mut()) {
             last.kind = ColumnKind::Now;
         }
-        let mut record =
-            Record { course, timeline, as_of, current, columns, interval_days, window_weeks, baseline_end: as_of };
+        let mut record = Record {
+            course,
+            timeline,
+            as_of,
+            current,
+            columns,
+            left_out,
+            interval_days,
+            window_weeks,
+            baseline_end: as_of,
+        };
         record.mark();
         record
     }

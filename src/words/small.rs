@@ -90,6 +90,12 @@ pub fn threshold(open: f64) -> String {
     format!("the flag opens at {:.0} %, with two signals or more", open * 100.0)
 }
 
+/// Over a table that does not go back to the beginning.
+pub fn left_out(sessions: usize) -> String {
+    let earlier = capital(&counted(sessions, "earlier session is", "earlier sessions are"));
+    format!("{earlier} left out; looking back shows them.")
+}
+
 pub fn amount(value: f64) -> String {
     figure(value)
 }

@@ -13,7 +13,6 @@ pub type Matrix = [[f64; 3]; 3];
 /// Keeps logits finite.
 const LEAST: f64 = 1e-12;
 
-#[cfg(test)]
 pub fn logit(p: f64) -> f64 {
     let p = p.clamp(LEAST, 1.0 - LEAST);
     (p / (1.0 - p)).ln()
@@ -31,6 +30,11 @@ pub fn log_odds(states: &States) -> f64 {
 impl Calibration {
     pub fn apply(&self, log_odds: f64) -> f64 {
         self.intercept + self.slope * log_odds
+    }
+
+    /// Log-odds before calibration that are published as `probability`.
+    pub fn undo(&self, probability: f64) -> f64 {
+        (logit(probability) - self.intercept) / self.slope
     }
 }
 

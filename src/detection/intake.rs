@@ -98,6 +98,16 @@ impl Intake {
         self.mute_spacing = true;
     }
 
+    /// Whether anything in it can speak against alignment.
+    pub fn any_bad(&self) -> bool {
+        let speaks = |l: &Option<Evidence>| l.is_some_and(|l| l[0] > 0.0 || l[1] > 0.0);
+        self.attendance.iter().any(|i| i.severity.is_some_and(|s| s > 0))
+            || self.homework.iter().any(|i| i.severity > 0)
+            || self.rom.iter().any(|i| i.severity > 0)
+            || self.speed.iter().any(|i| speaks(&i.evidence))
+            || self.alliance.iter().any(|i| speaks(&i.evidence))
+    }
+
     pub fn clear(&mut self) {
         self.attendance.clear();
         self.homework.clear();

@@ -8,7 +8,8 @@
 //! | --- | --- |
 //! | [`constants`] | every number and its source |
 //! | `record` | the timeline as moments, in the order in which they could be known |
-//! | `pass`, `take_in` | the forward pass: looks, steps, facts, silence |
+//! | `pass`, `take_in`, `silence` | the forward pass: looks, steps, facts, and what time alone does |
+//! | `intake`, `state` | what became known since the last step, and what is remembered of all before |
 //! | `baseline` | Dirichlet counts of one client, and evidence against them |
 //! | `attendance`, `homework`, `rom_engagement`, `rom_trajectory`, `alliance` | the five signals |
 //! | `evaluate`, `fusion` | their evidence, and the three-state filter |
@@ -30,6 +31,7 @@ mod record;
 mod report;
 mod rom_engagement;
 mod rom_trajectory;
+mod silence;
 mod state;
 mod take_in;
 

@@ -4,11 +4,13 @@ use super::attendance;
 use super::constants::Constants;
 use super::evaluate::{self, Evaluation, Inputs};
 use super::flags::Flags;
+use super::fusion::predict;
 use super::intake::{AttendanceItem, Intake};
-use super::record::{Group, Moment, Record, Standing, days, later};
+use super::record::{Group, Moment, Record, Standing, days};
+use super::silence::Silence;
 use super::state::{Instrument, Scales, State};
 use crate::domain::*;
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 use std::sync::Arc;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,16 +43,11 @@ pub(super) struct Pass<'a> {
     pub appointments: bool,
     /// Anything is known at all.
     begun: bool,
-    /// Latest instant at which a slot took up time, or the client gave one up.
-    busy: Option<Timestamp>,
-    /// Nothing booked since.
-    free: Option<Timestamp>,
-    freed: Option<Timestamp>,
-    /// The silence (by its `free`) in which no contact was told, and that went on until disengaged.
-    told: Option<Timestamp>,
-    gone: Option<Timestamp>,
+    pub(super) quiet: Silence,
+    /// Odds against alignment at which the engagement Flag opens, before calibration.
+    open_odds: f64,
     /// Standings before it have started.
-    standing: usize,
+    pub(super) standing: usize,
     /// Evaluation of the look at the step that comes next.
     looked: Option<(Timestamp, Evaluation)>,
 }
@@ -74,11 +71,8 @@ impl<'a> Pass<'a> {
             ended: None,
             appointments: record.slots.iter().any(|s| s.booked.is_none()),
             begun: record.slots.iter().any(|s| s.booked.is_none()),
-            busy: None,
-            free: None,
-            freed: None,
-            told: None,
-            gone: None,
+            quiet: Silence::default(),
+            open_odds: c.calibration.undo(c.flag.open).exp(),
             standing: 0,
             looked: None,
         }
@@ -246,6 +240,7 @@ impl<'a> Pass<'a> {
             self.intake.clear();
             return;
         }
+        self.remember_sources(&e);
         evaluate::commit(&mut self.state, &self.scales, &mut self.instruments, &mut self.intake, &e, self.c);
         self.state.since = Some(at);
         self.state.key = Some(key);
@@ -253,7 +248,7 @@ impl<'a> Pass<'a> {
             Some(start) => {
                 self.state.slot_steps += 1;
                 self.state.slot_passed(start);
-                self.busy = self.busy.max(Some(at));
+                self.quiet.busy = self.quiet.busy.max(Some(at));
             }
             None => self.state.week_steps += 1,
         }
@@ -287,7 +282,7 @@ impl<'a> Pass<'a> {
         if self.appointments { self.state.slot_steps } else { self.state.week_steps }
     }
 
-    fn key(&self) -> StepKey {
+    pub(super) fn key(&self) -> StepKey {
         self.state.key.clone().unwrap_or(StepKey::Client)
     }
 
@@ -347,7 +342,7 @@ impl<'a> Pass<'a> {
     /// What these signals rest on, now and at the last steps with evidence.
     fn grounds(&self, raised: [bool; 5]) -> Vec<Source> {
         let mut rests_on: Vec<Source> = Vec::new();
-        for (n, kind) in SignalKind::ALL.iter().enumerate().filter(|(n, _)| raised[*n]) {
+        for kind in SignalKind::ALL.iter().filter(|kind| raised[**kind as usize]) {
             rests_on.extend(self.rests_on(*kind));
         }
         let recent = self.state.recent.iter().filter(|(_, signal, _)| raised[*signal]);
@@ -381,71 +376,12 @@ impl<'a> Pass<'a> {
         }
         // as of the next session, whenever that is: a slot that the service cancels later must not matter
         let elapsed = if self.state.since == Some(at) { 0.0 } else { 1.0 };
-        let e = self.inputs().evaluate(elapsed, None, Vec::new());
-        self.raise(at, &e);
-    }
-
-    pub(super) fn gave_up_time(&mut self, at: Timestamp) {
-        self.busy = self.busy.max(Some(at));
-    }
-
-    /// Whether anything is booked after this instant; silence begins where nothing is.
-    fn settle(&mut self, at: Timestamp) {
-        let standings = &self.record.standings;
-        while self.standing < standings.len() && standings[self.standing].start <= at {
-            self.standing += 1;
-        }
-        if self.record.next_standing(self.standing, at, true).is_some() {
-            self.free = None;
-        } else if self.free.is_none() {
-            self.free = self.busy;
-            self.freed = Some(at);
-        }
-    }
-
-    fn silence_limit(&self) -> Option<Timestamp> {
-        let interval = self.state.interval(None, self.c);
-        self.free
-            .filter(|_| self.state.slot_steps > 0)
-            .map(|free| later(free, self.c.flag.silence_intervals * interval))
-    }
-
-    pub(super) fn silent(&self, at: Timestamp) -> bool {
-        self.silence_limit().is_some_and(|limit| limit < at)
-    }
-
-    /// Time alone, up to an instant at which something happens.
-    fn silence(&mut self, before: Timestamp) {
-        if self.ended.is_some() {
+        let before = predict(&self.state.engaged, &self.state.transition, elapsed);
+        if !self.intake.any_bad() && before[1] + before[2] < self.open_odds * before[0] {
             return;
         }
-        let (Some(limit), Some(free), Some(freed)) = (self.silence_limit(), self.free, self.freed) else { return };
-        if limit < before && self.told != Some(free) {
-            self.told = Some(free);
-            if !self.flags.engagement() && !self.warming_up() {
-                let mut raised = [false; 5];
-                raised[evaluate::ATTENDANCE] = true;
-                let rests_on = self.grounds_of_silence(free);
-                self.flags.open_engagement(self.key(), limit.max(freed), Why::NoContact, raised, rests_on);
-            }
-        }
-        let gone = later(free, self.c.flag.disengaged_days).max(freed);
-        if gone < before && self.gone != Some(free) {
-            self.gone = Some(free);
-            self.flags.close_engagement(gone, Closing::Disengaged);
-        }
-    }
-
-    /// Eight weeks of silence: nothing opens before there is contact again.
-    fn disengaged(&self) -> bool {
-        self.free.is_some() && self.gone == self.free
-    }
-
-    fn grounds_of_silence(&self, free: Timestamp) -> Vec<Source> {
-        let last = self.state.last_slot.unwrap_or(free);
-        let to = self.record.slots.partition_point(|s| s.start <= last);
-        let from = self.record.slots.partition_point(|s| s.start < last);
-        self.record.slots[from..to].iter().map(|s| s.source.clone()).collect()
+        let e = self.inputs().evaluate(elapsed, None, Vec::new());
+        self.raise(at, &e);
     }
 
     fn moved(&mut self, at: Timestamp, index: usize, n: usize) {
@@ -520,7 +456,7 @@ impl<'a> Pass<'a> {
         let ending = self.record.endings[n];
         self.flags.end(ending);
         self.ended = Some(ending.at);
-        self.free = None;
+        self.quiet.free = None;
         self.state.restart(ending.at, self.c);
         self.intake.clear();
     }
@@ -530,36 +466,6 @@ impl<'a> Pass<'a> {
         self.ended = None;
         self.state.restart(at, self.c);
         self.intake.clear();
-    }
-
-    /// The next instant at which time alone may change what is said.
-    fn next_change(&self, next: usize, as_of: Timestamp) -> Option<Timestamp> {
-        let after = |at: Timestamp| at.saturating_add(1.microsecond()).unwrap_or(Timestamp::MAX);
-        let mut candidates: Vec<Timestamp> = Vec::new();
-        if let Some(&(at, moment)) = self.record.moments.get(next) {
-            let look = matches!(moment, Moment::Look(_) | Moment::LookWeek(_));
-            candidates.push(if look { at } else { after(at) });
-            // a step with nothing to look at, and the facts of its instant
-            candidates.push(after(at));
-        }
-        if self.ended.is_none() {
-            if let (Some(free), Some(limit)) = (self.free, self.silence_limit()) {
-                candidates.push(after(limit));
-                candidates.push(after(later(free, self.c.flag.disengaged_days)));
-            }
-            let standing = self.record.next_standing(self.standing, as_of, false);
-            if let (Some(since), None) = (self.state.since, standing) {
-                let interval = self.state.interval(None, self.c);
-                for n in 2..=self.c.elapsed_max as u32 {
-                    candidates.push(after(later(since, f64::from(n) * interval)));
-                }
-            }
-            if let (Some(first), false) = (self.record.first, self.appointments) {
-                let week = (days(first, as_of) / 7.0).floor() + 1.0;
-                candidates.push(later(first, 7.0 * week));
-            }
-        }
-        candidates.into_iter().filter(|at| *at > as_of).min()
     }
 
     fn finish(mut self, as_of: Timestamp, next_change: Option<Timestamp>) -> Course {

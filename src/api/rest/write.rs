@@ -83,7 +83,7 @@ async fn judgement_row(state: &State, request: &Request, id: Option<&str>) -> Re
 }
 
 /// Every fault that our check of R4's definitions finds, at once. (The typed model behind it found no further one
-/// in a million broken resources, so it judges in the tests: see `src/fhir/codec`.)
+/// in 700,000 broken resources, so it judges in the tests: see `src/fhir/codec`.)
 fn checked(kind: &str, body: Option<Value>, prefix: &str, id: Option<&str>) -> Result<Value> {
     let root = if prefix.is_empty() { kind.to_owned() } else { format!("{prefix}resource") };
     let Some(resource) = body else {

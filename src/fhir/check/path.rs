@@ -42,9 +42,11 @@ impl fmt::Display for At<'_> {
     }
 }
 
+/// Longest name from outside that is said back whole.
+pub(super) const SHOWN_CHARS_MAX: usize = 40;
+
 /// A name from outside, fit to be shown: printable ASCII, at most 40 characters.
 pub(super) fn shown(name: &str) -> String {
-    const SHOWN_CHARS_MAX: usize = 40;
     let mut out: String =
         name.chars().take(SHOWN_CHARS_MAX).map(|c| if c.is_ascii_graphic() && c != '`' { c } else { '?' }).collect();
     if name.chars().nth(SHOWN_CHARS_MAX).is_some() {

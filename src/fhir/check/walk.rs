@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::path::{At, shown};
+use super::path::{At, SHOWN_CHARS_MAX, shown};
 use super::{DEPTH_MAX, ISSUES_MAX, primitive, reference, rules};
 use crate::fhir::definitions::{self, Element, Primitive, Property, Shape, Type, TypeKind, resource_type, type_at};
 use crate::fhir::outcome::{Issue, IssueType, Severity};
@@ -221,7 +221,13 @@ impl<'v> Checker<'v> {
         } else {
             format!("`{}` is not an element of {owner} in FHIR R4.", shown(name))
         };
-        self.fault(IssueType::Structure, at, text);
+        // The place names the stranger where its name can stand in a FHIRPath at all.
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.len() <= SHOWN_CHARS_MAX && name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+            self.fault(IssueType::Structure, &at.field(name), text);
+        } else {
+            self.fault(IssueType::Structure, at, text);
+        }
     }
 
     fn missing(&mut self, kind: &Type, missing: u64, at: &At) {

@@ -228,16 +228,12 @@ fn collect(value: &Value, steps: &[Step], found: &mut dyn FnMut(&Value)) {
     };
     match step {
         Step::Child(name) => {
-            if let Some(child) = value.get(*name) {
-                collect(child, rest, found);
-            } else if CHOICES.contains(name) {
-                for kind in CHOICE_TYPES {
-                    if let Some(child) = value.get(format!("{name}{kind}")) {
-                        collect(child, rest, found);
-                    }
-                }
-            } else if matches!(rest, [Step::Exists]) {
-                found(&Value::Bool(false));
+            let chosen = || CHOICE_TYPES.iter().find_map(|kind| value.get(format!("{name}{kind}")));
+            let child = value.get(*name).or_else(|| if CHOICES.contains(name) { chosen() } else { None });
+            match child {
+                Some(child) => collect(child, rest, found),
+                None if matches!(rest, [Step::Exists]) => found(&Value::Bool(false)),
+                None => {}
             }
         }
         Step::Choice(key) => {
@@ -247,7 +243,8 @@ fn collect(value: &Value, steps: &[Step], found: &mut dyn FnMut(&Value)) {
         }
         Step::Target(target) => {
             let points = value.get("reference").and_then(Value::as_str).is_some_and(|reference| {
-                reference.rsplit_once('/').is_some_and(|(before, _)| before.rsplit('/').next() == Some(target))
+                let unversioned = reference.split("/_history/").next().unwrap_or(reference);
+                unversioned.rsplit_once('/').is_some_and(|(before, _)| before.rsplit('/').next() == Some(target))
             });
             if points || value.get("type").and_then(Value::as_str) == Some(target) {
                 collect(value, rest, found);

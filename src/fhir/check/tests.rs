@@ -74,7 +74,7 @@ fn every_fault_at_once_with_its_place() {
             "code-invalid QuestionnaireResponse.status",
             "value QuestionnaireResponse.subject.reference",
             "value QuestionnaireResponse.authored",
-            "structure QuestionnaireResponse",
+            "structure QuestionnaireResponse.mood",
             "structure QuestionnaireResponse.item[0].answer[0].valueInteger",
             "value QuestionnaireResponse.item[0].answer[1].valueDate",
             "structure QuestionnaireResponse.item[0].answer[1].valueString",
@@ -112,7 +112,7 @@ fn cardinality_and_json_types() {
         ("name", json!([{"given": []}]), "structure Patient.name[0].given"),
         ("name", json!([{"given": [[]]}]), "structure Patient.name[0].given[0]"),
         ("name", json!([{"given": [1]}]), "structure Patient.name[0].given[0]"),
-        ("name", json!([{"resourceType": "HumanName"}]), "structure Patient.name[0]"),
+        ("name", json!([{"resourceType": "HumanName"}]), "structure Patient.name[0].resourceType"),
         ("active", json!("true"), "structure Patient.active"),
         ("active", json!(1), "structure Patient.active"),
         ("active", json!(null), "structure Patient.active"),
@@ -167,7 +167,7 @@ fn underscore_siblings() {
         (json!({"_given": ["a"]}), "structure Patient.name[0]._given[0]"),
         (json!({"_given": extension}), "structure Patient.name[0]._given"),
         (json!({"family": "a", "_family": [extension]}), "structure Patient.name[0]._family"),
-        (json!({"_family": {"value": "a"}}), "structure Patient.name[0]._family"),
+        (json!({"_family": {"value": "a"}}), "structure Patient.name[0]._family.value"),
         (json!({"_family": null}), "structure Patient.name[0]._family"),
         (json!({"_family": {}}), "invariant Patient.name[0]._family"),
         (json!({"text": "a", "_id": extension}), "structure Patient.name[0]._id"),
@@ -191,7 +191,7 @@ fn extensions_of_any_kind_are_kept_but_well_formed() {
             "invariant Patient.extension[0]",
         ),
         (json!({"valueCode": "a"}), "required Patient.extension[0].url"),
-        (json!({"url": "http://x", "valueNonsense": 1}), "structure Patient.extension[0]"),
+        (json!({"url": "http://x", "valueNonsense": 1}), "structure Patient.extension[0].valueNonsense"),
     ] {
         assert_eq!(faults(&extended(extension.clone()))[0], fault, "{extension}");
     }

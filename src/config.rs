@@ -175,9 +175,8 @@ impl Config {
 fn read_file(path: &Path) -> Result<File, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| ConfigError(format!("cannot read the configuration file {}: {error}", path.display())))?;
-    toml::from_str(&text).map_err(|error| {
-        ConfigError(format!("configuration file {}: {}", path.display(), error.message()))
-    })
+    toml::from_str(&text)
+        .map_err(|error| ConfigError(format!("configuration file {}: {}", path.display(), error.message())))
 }
 
 #[cfg(test)]

@@ -63,15 +63,18 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Conflict => Self::new(IssueType::Conflict, "Another write came first. Read again, then retry."),
-            StoreError::BadCursor => Self::new(IssueType::Value, "The page link is not one of this server, or is too old."),
+            StoreError::BadCursor => {
+                Self::new(IssueType::Value, "The page link is not one of this server, or is too old.")
+            }
             StoreError::Unavailable(source) => Self {
                 source: Some(source),
                 retry_after_seconds: Some(2),
                 ..Self::new(IssueType::Transient, "The database is not available at the moment. Nothing was stored.")
             },
-            StoreError::Failed(source) => {
-                Self { source: Some(source), ..Self::new(IssueType::Exception, "The server failed. It has been logged.") }
-            }
+            StoreError::Failed(source) => Self {
+                source: Some(source),
+                ..Self::new(IssueType::Exception, "The server failed. It has been logged.")
+            },
         }
     }
 }

@@ -90,7 +90,12 @@ struct Look {
     as_of: Option<String>,
 }
 
-async fn page(state: web::Data<State>, http: HttpRequest, id: web::Path<String>, look: web::Query<Look>) -> HttpResponse {
+async fn page(
+    state: web::Data<State>,
+    http: HttpRequest,
+    id: web::Path<String>,
+    look: web::Query<Look>,
+) -> HttpResponse {
     let made = async {
         access(&state, http.headers())?.read("Patient")?;
         draw_page(&state, &id, look.as_of.as_deref()).await
@@ -108,8 +113,9 @@ async fn draw_page(state: &State, id: &str, as_of: Option<&str>) -> Result<Strin
     let asked = as_of.map(str::trim).filter(|text| !text.is_empty());
     let as_of = match asked {
         None => now,
-        Some(text) => time::instant(&text.replace(' ', "+"), &pipeline.zone)
-            .ok_or_else(|| Error::new(IssueType::Value, "The day to look back to has to be a date.").with_status(400))?,
+        Some(text) => time::instant(&text.replace(' ', "+"), &pipeline.zone).ok_or_else(|| {
+            Error::new(IssueType::Value, "The day to look back to has to be a date.").with_status(400)
+        })?,
     };
     if !super::rest::is_id(id) {
         return Err(Error::not_found("client", id));
@@ -164,9 +170,10 @@ async fn published(state: &State, client: &str, course: &Course) -> Result<Vec<P
     for (index, episode) in course.episodes.iter().enumerate() {
         let id = flag_provenance_id(client, episode.kind, &episode.key);
         let stored = state.pipeline.store.read(&Key { kind: "Provenance", id: id.into() }).await?;
-        let first = stored.and_then(|version| serde_json::from_str::<Value>(&version.json).ok()).and_then(|provenance| {
-            provenance.get("recorded").and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok())
-        });
+        let first =
+            stored.and_then(|version| serde_json::from_str::<Value>(&version.json).ok()).and_then(|provenance| {
+                provenance.get("recorded").and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok())
+            });
         out.push(Published { episode: index, flag_id: flag_id(client, episode.kind, &episode.key), first });
     }
     Ok(out)
@@ -197,16 +204,16 @@ async fn therapist(state: &State, timeline: &Timeline, now: Timestamp) -> Result
     let Some(slot) = next else { return Ok(None) };
     let Some(appointment) = json(state, "Appointment", &slot.source.id).await? else { return Ok(None) };
     let actors = appointment.get("participant").and_then(Value::as_array).into_iter().flatten();
-    let Some(actor) = actors
-        .filter_map(|participant| participant.get("actor"))
-        .find(|actor| actor.get("reference").and_then(Value::as_str).is_some_and(|text| text.contains("Practitioner/")))
-    else {
+    let Some(actor) = actors.filter_map(|participant| participant.get("actor")).find(|actor| {
+        actor.get("reference").and_then(Value::as_str).is_some_and(|text| text.contains("Practitioner/"))
+    }) else {
         return Ok(None);
     };
     if let Some(display) = actor.get("display").and_then(Value::as_str) {
         return Ok(Some(display.to_owned()));
     }
-    let id = actor.get("reference").and_then(Value::as_str).and_then(|text| text.rsplit('/').next()).unwrap_or_default();
+    let id =
+        actor.get("reference").and_then(Value::as_str).and_then(|text| text.rsplit('/').next()).unwrap_or_default();
     let practitioner = json(state, "Practitioner", id).await?;
     Ok(practitioner.as_ref().and_then(best_name).map(display_name).filter(|name| !name.is_empty()))
 }
@@ -257,13 +264,10 @@ async fn draw_caseload(state: &State) -> Result<String> {
     let mut made = futures_util::stream::iter(clients)
         .map(|id| async move {
             let assessed = pipeline.look(&id, now).await?;
-            let before = detection::assess(&assessed.timeline, now - SignedDuration::from_hours(24), &pipeline.constants);
-            let appointment = assessed
-                .timeline
-                .slots
-                .iter()
-                .map(|slot| slot.start)
-                .find(|start| day(state, *start) == today);
+            let before =
+                detection::assess(&assessed.timeline, now - SignedDuration::from_hours(24), &pipeline.constants);
+            let appointment =
+                assessed.timeline.slots.iter().map(|slot| slot.start).find(|start| day(state, *start) == today);
             let person = pipeline.person(&id).await?;
             Ok::<Row, Error>(Row {
                 id,
@@ -317,7 +321,8 @@ async fn caseload_clients(state: &State, today: jiff::civil::Date) -> Result<Vec
     query.count = CASELOAD_MAX;
     let mut clients: Vec<Arc<str>> = Vec::new();
     for version in store.search(&query).await?.versions {
-        let client = serde_json::from_str::<Value>(&version.json).ok().and_then(|json| crate::fhir::read::client(&json));
+        let client =
+            serde_json::from_str::<Value>(&version.json).ok().and_then(|json| crate::fhir::read::client(&json));
         if let Some(client) = client.map(Arc::from).filter(|client| !clients.contains(client)) {
             clients.push(client);
         }

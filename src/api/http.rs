@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::fhir::bundle::{Target, Verb, pairs};
 use crate::fhir::check;
 use crate::fhir::outcome::IssueType;
-use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use std::time::{Duration, SystemTime};
@@ -109,7 +109,9 @@ async fn body(http: &HttpRequest, payload: web::Payload) -> Result<web::Bytes> {
             let text = format!("The body is larger than {} MB.", BODY_BYTES_MAX / (1024 * 1024));
             Err(Error::new(IssueType::TooLong, text))
         }
-        Ok(Err(_)) => Err(Error::new(IssueType::Structure, "The body did not arrive whole, or is not the gzip it claims to be.")),
+        Ok(Err(_)) => {
+            Err(Error::new(IssueType::Structure, "The body did not arrive whole, or is not the gzip it claims to be."))
+        }
         Ok(Ok(bytes)) => Ok(bytes),
     }
 }

@@ -1,6 +1,8 @@
 //! What an operator watches. No label ever holds anything about a person.
 
-use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
 use std::time::Duration;
 
 #[derive(Clone)]
@@ -24,15 +26,16 @@ impl Metrics {
             &["method", "status"],
         )?;
         let seconds = HistogramVec::new(
-            HistogramOpts::new("tautline_request_seconds", "Time to answer a FHIR request").buckets(vec![
-                0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-            ]),
+            HistogramOpts::new("tautline_request_seconds", "Time to answer a FHIR request")
+                .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
             &["method"],
         )?;
         let pending = IntGauge::new("tautline_jobs_pending", "Clients waiting to be assessed")?;
         let assessed = IntCounter::new("tautline_assessments_total", "Clients assessed")?;
-        let findings = IntCounter::new("tautline_findings_written_total", "Findings written (new, changed or withdrawn)")?;
-        let failed = IntCounter::new("tautline_assessments_failed_total", "Assessments that failed and will be tried again")?;
+        let findings =
+            IntCounter::new("tautline_findings_written_total", "Findings written (new, changed or withdrawn)")?;
+        let failed =
+            IntCounter::new("tautline_assessments_failed_total", "Assessments that failed and will be tried again")?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
         registry.register(Box::new(pending.clone()))?;

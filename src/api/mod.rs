@@ -38,9 +38,7 @@ pub fn configure(service: &mut web::ServiceConfig) {
         .route("/metrics", web::get().to(health::metrics))
         .service(web::scope("/app").configure(app_pages::configure))
         .service(
-            web::scope("/fhir")
-                .route("", web::route().to(http::fhir))
-                .route("/{path:.*}", web::route().to(http::fhir)),
+            web::scope("/fhir").route("", web::route().to(http::fhir)).route("/{path:.*}", web::route().to(http::fhir)),
         )
         .default_service(web::route().to(http::nowhere));
 }

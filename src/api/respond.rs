@@ -22,7 +22,8 @@ pub fn log(error: &Error) {
 #[must_use]
 pub fn failure(error: &Error) -> HttpResponse {
     log(error);
-    let mut builder = HttpResponse::build(StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    let mut builder =
+        HttpResponse::build(StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     if error.status == 401 {
         builder.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
     }

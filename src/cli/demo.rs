@@ -108,7 +108,10 @@ async fn tell(running: &Running, bundles: usize, resources: usize, took: Duratio
         })
         .collect();
     let of = |code: &str| active.iter().filter(|(kind, _)| kind == code).map(|(_, client)| client).collect::<Vec<_>>();
-    println!("{resources} resources pushed in {bundles} transaction Bundles; findings ready after {:.1} s.", took.as_secs_f64());
+    println!(
+        "{resources} resources pushed in {bundles} transaction Bundles; findings ready after {:.1} s.",
+        took.as_secs_f64()
+    );
     println!();
     println!("Open in a browser:");
     println!("  {base}/app/caseload");

@@ -242,7 +242,9 @@ pub struct Seen {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum AttendanceOutcome {
     Attended,
-    Late { minutes: f64 },
+    Late {
+        minutes: f64,
+    },
     CancelledByClient,
     Rescheduled,
     NoShow,

@@ -40,10 +40,7 @@ pub struct Source {
 
 impl Source {
     pub fn new(kind: SourceKind, id: impl Into<Arc<str>>) -> Self {
-        Source {
-            kind,
-            id: id.into(),
-        }
+        Source { kind, id: id.into() }
     }
 }
 

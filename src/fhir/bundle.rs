@@ -55,10 +55,16 @@ pub fn read(mut bundle: Value) -> Result<(BundleType, Vec<Entry>), Vec<Issue>> {
     let kind = match bundle.get("type").and_then(Value::as_str) {
         Some("transaction") => BundleType::Transaction,
         Some("batch") => BundleType::Batch,
-        Some("document") => return Err(refusal("a document is not taken apart here; send its resources in a transaction or batch")),
-        Some("message") => return Err(refusal("messages are not processed here; send the resources in a transaction or batch")),
+        Some("document") => {
+            return Err(refusal("a document is not taken apart here; send its resources in a transaction or batch"));
+        }
+        Some("message") => {
+            return Err(refusal("messages are not processed here; send the resources in a transaction or batch"));
+        }
         Some("collection" | "history" | "searchset" | "transaction-response" | "batch-response") => {
-            return Err(refusal("nothing in it says what to do with its entries; use type transaction or batch, with a request on each entry"));
+            return Err(refusal(
+                "nothing in it says what to do with its entries; use type transaction or batch, with a request on each entry",
+            ));
         }
         _ => return Err(refusal("the base takes Bundles of type transaction or batch")),
     };
@@ -89,7 +95,8 @@ pub fn read(mut bundle: Value) -> Result<(BundleType, Vec<Entry>), Vec<Issue>> {
             Some("HEAD") => Verb::Head,
             _ => {
                 let text = "An entry needs a request with a method (POST, PUT, DELETE, GET).";
-                issues.push(Issue::error(IssueType::Required, text).at(format!("Bundle.entry[{index}].request.method")));
+                issues
+                    .push(Issue::error(IssueType::Required, text).at(format!("Bundle.entry[{index}].request.method")));
                 continue;
             }
         };
@@ -131,10 +138,7 @@ impl Target {
     pub fn read(url: &str, base: &str) -> Self {
         let local = url.strip_prefix(base).unwrap_or(url);
         let (path, query) = local.split_once('?').unwrap_or((local, ""));
-        Self {
-            path: path.split('/').filter(|part| !part.is_empty()).map(decode).collect(),
-            query: pairs(query),
-        }
+        Self { path: path.split('/').filter(|part| !part.is_empty()).map(decode).collect(), query: pairs(query) }
     }
 }
 

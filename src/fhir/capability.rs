@@ -36,10 +36,7 @@ fn resource(name: &str, writer: Writer) -> Value {
     if writer == Writer::Others {
         interactions.extend(["create", "update", "delete"]);
     }
-    let mut search = vec![
-        json!({"name": "_id", "type": "token"}),
-        json!({"name": "_lastUpdated", "type": "date"}),
-    ];
+    let mut search = vec![json!({"name": "_id", "type": "token"}), json!({"name": "_lastUpdated", "type": "date"})];
     search.extend(parameters(name).iter().map(|parameter| {
         let mut row = json!({"name": parameter.code, "type": parameter.kind.as_str()});
         if name == "Flag" && ["category", "code", "status"].contains(&parameter.code) {
@@ -60,7 +57,8 @@ fn resource(name: &str, writer: Writer) -> Value {
         out["conditionalUpdate"] = json!(true);
         out["conditionalDelete"] = json!("single");
     } else if name == "Observation" {
-        out["documentation"] = json!("Written by this server alone, but for judgements (code judgement), which may be posted.");
+        out["documentation"] =
+            json!("Written by this server alone, but for judgements (code judgement), which may be posted.");
     }
     if name == "Patient" {
         out["operation"] = json!([{

@@ -1,9 +1,9 @@
 //! The border: FHIR in, FHIR out. Nothing behind it knows FHIR.
 
-pub mod check;
 pub mod artefacts;
 pub mod bundle;
 pub mod capability;
+pub mod check;
 pub mod definitions;
 pub mod kinds;
 pub mod outcome;

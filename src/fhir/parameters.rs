@@ -345,8 +345,19 @@ fn texts(value: &Value, add: &mut dyn FnMut(&str)) {
         Value::String(text) => add(text),
         Value::Array(items) => items.iter().for_each(|item| texts(item, add)),
         Value::Object(object) => {
-            const PARTS: &[&str] =
-                &["text", "family", "given", "prefix", "suffix", "line", "city", "district", "state", "postalCode", "country"];
+            const PARTS: &[&str] = &[
+                "text",
+                "family",
+                "given",
+                "prefix",
+                "suffix",
+                "line",
+                "city",
+                "district",
+                "state",
+                "postalCode",
+                "country",
+            ];
             for part in PARTS {
                 if let Some(inner) = object.get(*part) {
                     texts(inner, add);
@@ -425,7 +436,8 @@ mod tests {
         assert_eq!(found("Observation", &observation, "value-concept"), [token(Some("s"), "c")]);
         assert_eq!(found("Observation", &observation, "date").len(), 1);
         assert_eq!(found("Observation", &observation, "code"), [token(Some("a"), "b")]);
-        let flag = json!({"resourceType": "Flag", "status": "active", "code": {"coding": [{"system": "a", "code": "b"}]}});
+        let flag =
+            json!({"resourceType": "Flag", "status": "active", "code": {"coding": [{"system": "a", "code": "b"}]}});
         assert_eq!(found("Flag", &flag, "status"), [token(None, "active")]);
         assert_eq!(found("Flag", &flag, "code"), [token(Some("a"), "b")]);
     }

@@ -279,8 +279,8 @@ fn dates(key: &str, value: &str, context: &TermContext) -> Result<Vec<Match>, Is
             let (prefix, text) = prefix(one);
             // In a form-encoded query a plus is a space.
             let text = text.replace(' ', "+");
-            let (from, to) =
-                time::interval(&text, &context.zone).ok_or_else(|| bad(key, "a FHIR date, with or without a prefix"))?;
+            let (from, to) = time::interval(&text, &context.zone)
+                .ok_or_else(|| bad(key, "a FHIR date, with or without a prefix"))?;
             Ok(Match::Date { prefix, from, to })
         })
         .collect()
@@ -340,8 +340,10 @@ mod tests {
 
     #[test]
     fn tokens_dates_and_escapes() {
-        let token =
-            |system: Option<&str>, code: Option<&str>| Match::Token { system: system.map(Into::into), code: code.map(Into::into) };
+        let token = |system: Option<&str>, code: Option<&str>| Match::Token {
+            system: system.map(Into::into),
+            code: code.map(Into::into),
+        };
         assert_eq!(only("Flag", "status", "active"), token(None, Some("active")));
         assert_eq!(only("Flag", "code", "s|c"), token(Some("s"), Some("c")));
         assert_eq!(only("Flag", "code", "|c"), token(Some(""), Some("c")));

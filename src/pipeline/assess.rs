@@ -86,7 +86,8 @@ impl Pipeline {
     /// The database.
     pub async fn person(&self, client: &str) -> Result<Person> {
         let stored = self.store.read(&Key { kind: "Patient", id: client.into() }).await?;
-        let json = stored.filter(|version| !version.deleted).and_then(|version| serde_json::from_str(&version.json).ok());
+        let json =
+            stored.filter(|version| !version.deleted).and_then(|version| serde_json::from_str(&version.json).ok());
         Ok(json.map_or_else(Person::default, |patient| person(&patient)))
     }
 
@@ -226,12 +227,13 @@ impl Pipeline {
     /// The database.
     pub async fn load_measures(&self) -> Result<()> {
         let stored = self.store.events_of("Questionnaire").await?;
-        let questionnaires = stored.into_iter().filter(|event| event.current && !event.deleted).filter_map(|event| {
-            match read::decode(&event.event)? {
+        let questionnaires =
+            stored.into_iter().filter(|event| event.current && !event.deleted).filter_map(|event| match read::decode(
+                &event.event,
+            )? {
                 Fact::Questionnaire(questionnaire) => Some((event.key.id, questionnaire)),
                 _ => None,
-            }
-        });
+            });
         let measures = read::shipped().with_questionnaires(questionnaires);
         match self.measures.write() {
             Ok(mut slot) => *slot = Arc::new(measures),
@@ -262,7 +264,8 @@ fn settled(timeline: &Timeline, now: Timestamp, assess: impl Fn(Timestamp) -> Co
     let mut as_of = last.map_or(now, |at| at + JUST_AFTER);
     let mut course = assess(as_of);
     for _ in 0..SETTLE_STEPS_MAX {
-        let Some(next) = course.next_change.map(|at| at + JUST_AFTER).filter(|next| *next <= now && *next > as_of) else {
+        let Some(next) = course.next_change.map(|at| at + JUST_AFTER).filter(|next| *next <= now && *next > as_of)
+        else {
             break;
         };
         as_of = next;
@@ -279,11 +282,7 @@ pub struct Spoken {
 
 impl Spoken {
     fn place(course: &Course, assessment: &Assessment) -> At {
-        course
-            .steps
-            .iter()
-            .position(|step| std::ptr::eq(step, assessment))
-            .map_or(At::Open, At::Step)
+        course.steps.iter().position(|step| std::ptr::eq(step, assessment)).map_or(At::Open, At::Step)
     }
 }
 
@@ -307,7 +306,8 @@ fn instants(timeline: &Timeline) -> impl Iterator<Item = Timestamp> + '_ {
     });
     let forms = timeline.administrations.iter().map(|form| form.at);
     let dues = timeline.dues.iter().flat_map(|due| [Some(due.asked), due.due]).flatten();
-    let homework = timeline.homework.iter().flat_map(|task| [Some(task.assigned), task.due, task.state_known]).flatten();
+    let homework =
+        timeline.homework.iter().flat_map(|task| [Some(task.assigned), task.due, task.state_known]).flatten();
     let judgements = timeline.judgements.iter().map(|judgement| judgement.known);
     let endings = timeline.endings.iter().map(|ending| ending.at);
     slots.chain(forms).chain(dues).chain(homework).chain(judgements).chain(endings)

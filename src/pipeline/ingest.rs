@@ -134,9 +134,15 @@ impl Pipeline {
         let new = |id: String| Key { kind, id: id.into() };
         let (key, fresh, work) = match action {
             Action::Create { resource, if_none_exist } => match if_none_exist {
-                None => (new(self.clock.new_id()), true, Work::Put { resource, method: Method::Post, check: Check::None }),
+                None => {
+                    (new(self.clock.new_id()), true, Work::Put { resource, method: Method::Post, check: Check::None })
+                }
                 Some(criteria) => match self.find(tx, kind, &criteria, context).await?.as_slice() {
-                    [] => (new(self.clock.new_id()), true, Work::Put { resource, method: Method::Post, check: Check::None }),
+                    [] => (
+                        new(self.clock.new_id()),
+                        true,
+                        Work::Put { resource, method: Method::Post, check: Check::None },
+                    ),
                     [one] => (one.clone(), false, Work::Keep),
                     _ => return Err(several(&prefix, "request.ifNoneExist").into()),
                 },
@@ -155,8 +161,14 @@ impl Pipeline {
                             }
                             [one] => {
                                 if named.is_some_and(|id| *id != *one.id) {
-                                    let text = "The search found another resource than the one whose id the body carries.";
-                                    return Err(Error::from(at(Issue::error(IssueType::Invalid, text), &prefix, "resource.id")).into());
+                                    let text =
+                                        "The search found another resource than the one whose id the body carries.";
+                                    return Err(Error::from(at(
+                                        Issue::error(IssueType::Invalid, text),
+                                        &prefix,
+                                        "resource.id",
+                                    ))
+                                    .into());
                                 }
                                 set_id(&mut resource, &one.id);
                                 (one.clone(), false, Work::Put { resource, method: Method::Put, check })
@@ -197,12 +209,7 @@ impl Pipeline {
     }
 
     /// Makes references between the entries of one Bundle, and references that are searches, point where they mean.
-    async fn link(
-        &self,
-        tx: &mut dyn Tx,
-        plans: &mut [Plan],
-        context: &TermContext,
-    ) -> std::result::Result<(), Lost> {
+    async fn link(&self, tx: &mut dyn Tx, plans: &mut [Plan], context: &TermContext) -> std::result::Result<(), Lost> {
         let mut names: HashMap<String, String> = plans
             .iter()
             .filter(|plan| !matches!(plan.work, Work::Delete { .. }))
@@ -218,7 +225,8 @@ impl Pipeline {
                 let known = target.path.first().and_then(|name| kind(name));
                 let unresolved = || {
                     let text = "A reference that is a search has to find exactly one resource.";
-                    Error::from(at(Issue::error(IssueType::Processing, text), &plan.prefix, "resource")).with_status(412)
+                    Error::from(at(Issue::error(IssueType::Processing, text), &plan.prefix, "resource"))
+                        .with_status(412)
                 };
                 let row = known.ok_or_else(unresolved)?;
                 match self.find(tx, row.name, &target.query, context).await?.as_slice() {
@@ -279,8 +287,7 @@ impl Pipeline {
                     behind: false,
                     key,
                 };
-                let done =
-                    Done { key: put.key.clone(), version: put.version, updated: now, status: 204, json: None };
+                let done = Done { key: put.key.clone(), version: put.version, updated: now, status: 204, json: None };
                 Ok((Some(put), done))
             }
             Work::Put { mut resource, method, check } => {
@@ -291,7 +298,8 @@ impl Pipeline {
                 }
                 let sender_updated = read::sender_updated(&resource);
                 let behind = head.is_some_and(|head| {
-                    !head.deleted && matches!((sender_updated, head.sender_updated), (Some(new), Some(old)) if new < old)
+                    !head.deleted
+                        && matches!((sender_updated, head.sender_updated), (Some(new), Some(old)) if new < old)
                 });
                 let version = head.map_or(1, |head| head.last_version + 1);
                 let client = read::client(&resource).map(Arc::from);
@@ -300,8 +308,7 @@ impl Pipeline {
                 stamp(&mut resource, &key.id, version, now);
                 let json: Arc<str> = resource.to_string().into();
                 let status = if head.is_some_and(|head| !head.deleted) { 200 } else { 201 };
-                let done =
-                    Done { key: key.clone(), version, updated: now, status, json: Some(Arc::clone(&json)) };
+                let done = Done { key: key.clone(), version, updated: now, status, json: Some(Arc::clone(&json)) };
                 let put = Put {
                     key,
                     version,
@@ -407,14 +414,10 @@ fn several(prefix: &str, part: &str) -> Error {
 /// One resource may stand in a transaction once (R4, transaction rules).
 fn twice(plans: &[Plan]) -> Option<Issue> {
     let mut seen = std::collections::HashSet::new();
-    plans
-        .iter()
-        .filter(|plan| !matches!(plan.work, Work::Keep))
-        .find(|plan| !seen.insert(&plan.key))
-        .map(|plan| {
-            let text = "The same resource is changed by two entries of this transaction.";
-            at(Issue::error(IssueType::Invalid, text), &plan.prefix, "request.url")
-        })
+    plans.iter().filter(|plan| !matches!(plan.work, Work::Keep)).find(|plan| !seen.insert(&plan.key)).map(|plan| {
+        let text = "The same resource is changed by two entries of this transaction.";
+        at(Issue::error(IssueType::Invalid, text), &plan.prefix, "request.url")
+    })
 }
 
 /// Hash of what was sent. `meta.versionId` is left out: it is ours to give.

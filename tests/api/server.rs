@@ -70,7 +70,12 @@ impl Answer {
         let outcome = self.json();
         assert_eq!(outcome["resourceType"], "OperationOutcome", "{outcome}");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        outcome["issue"].as_array().expect("issues").iter().map(|i| (text(&i["code"]), text(&i["expression"][0]))).collect()
+        outcome["issue"]
+            .as_array()
+            .expect("issues")
+            .iter()
+            .map(|i| (text(&i["code"]), text(&i["expression"][0])))
+            .collect()
     }
 
     pub fn header(&self, name: &str) -> &str {
@@ -137,7 +142,11 @@ impl Server {
         let entries: Vec<Value> = resources
             .iter()
             .map(|resource| {
-                let url = format!("{}/{}", resource["resourceType"].as_str().expect("type"), resource["id"].as_str().expect("id"));
+                let url = format!(
+                    "{}/{}",
+                    resource["resourceType"].as_str().expect("type"),
+                    resource["id"].as_str().expect("id")
+                );
                 json!({"resource": resource, "request": {"method": "PUT", "url": url}})
             })
             .collect();

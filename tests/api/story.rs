@@ -57,7 +57,13 @@ pub fn withdrawing(client: &str, start: &str, away: usize) -> Vec<Value> {
     for week in 0..weeks {
         let session = at(start, 7 * week as i64);
         let leaving = week >= 12;
-        let status = if !leaving { "fulfilled" } else if week % 2 == 0 { "noshow" } else { "cancelled" };
+        let status = if !leaving {
+            "fulfilled"
+        } else if week % 2 == 0 {
+            "noshow"
+        } else {
+            "cancelled"
+        };
         let mut slot = appointment(client, week, session, status);
         if status == "cancelled" {
             slot["cancelationReason"] = json!({"coding": [{"system": "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason", "code": "pat"}]});

@@ -34,6 +34,7 @@ pub fn search(name: &str, query: &[(String, String)], base: &str) -> String {
         })
         .collect();
     let link = json!([{"relation": "self", "url": format!("{base}/{name}")}]);
-    let head = format!("{{\"resourceType\":\"Bundle\",\"type\":\"searchset\",\"total\":{},\"link\":{link}", found.len());
+    let head =
+        format!("{{\"resourceType\":\"Bundle\",\"type\":\"searchset\",\"total\":{},\"link\":{link}", found.len());
     if found.is_empty() { format!("{head}}}") } else { format!("{head},\"entry\":[{}]}}", found.join(",")) }
 }

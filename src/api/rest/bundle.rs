@@ -149,7 +149,8 @@ fn answer_entry(base: &str, response: &Response) -> String {
     }
     if let Some(location) = &response.location {
         // Relative to the base, as R4's examples do.
-        out["location"] = json!(location.strip_prefix(base).map_or(location.as_str(), |rest| rest.trim_start_matches('/')));
+        out["location"] =
+            json!(location.strip_prefix(base).map_or(location.as_str(), |rest| rest.trim_start_matches('/')));
     }
     if let Some(updated) = response.updated {
         out["lastModified"] = json!(format!("{updated:.3}"));

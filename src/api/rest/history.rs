@@ -37,7 +37,8 @@ async fn page(state: &State, request: Request, of: HistoryOf) -> Result<Response
     let mut after = None;
     let mut used: Vec<(&str, &str)> = Vec::new();
     for (key, value) in &request.target.query {
-        let bad = |expected: &str| Error::new(IssueType::Value, format!("'{key}' has to be {expected}.")).with_status(400);
+        let bad =
+            |expected: &str| Error::new(IssueType::Value, format!("'{key}' has to be {expected}.")).with_status(400);
         match key.as_str() {
             "_count" => {
                 count = value.parse::<usize>().map_err(|_| bad("a whole number"))?.clamp(1, COUNT_MAX);

@@ -172,19 +172,17 @@ pub fn is_id(text: &str) -> bool {
 
 /// The row of the type that the path begins with.
 fn row(request: &Request) -> Result<&'static KindRow> {
-    request
-        .target
-        .path
-        .first()
-        .and_then(|name| kind(name))
-        .ok_or_else(|| Error::new(IssueType::NotSupported, "This server does not keep resources of this type.").with_status(404))
+    request.target.path.first().and_then(|name| kind(name)).ok_or_else(|| {
+        Error::new(IssueType::NotSupported, "This server does not keep resources of this type.").with_status(404)
+    })
 }
 
 /// The row, if others may write the type.
 fn writable(request: &Request) -> Result<&'static KindRow> {
     let row = row(request)?;
     if row.writer == Writer::Ours {
-        let text = format!("{} is written by this server alone; it can be read, searched and followed in history.", row.name);
+        let text =
+            format!("{} is written by this server alone; it can be read, searched and followed in history.", row.name);
         return Err(Error::new(IssueType::NotSupported, text).with_status(405));
     }
     Ok(row)
@@ -192,13 +190,10 @@ fn writable(request: &Request) -> Result<&'static KindRow> {
 
 /// `W/"3"` or `"3"` as a version.
 fn version_of(tag: &str) -> Result<u64> {
-    tag.trim()
-        .trim_start_matches("W/")
-        .trim_matches('"')
-        .parse()
-        .map_err(|_| Error::new(IssueType::Value, "If-Match takes an ETag of this server, such as W/\"3\".").with_status(400))
+    tag.trim().trim_start_matches("W/").trim_matches('"').parse().map_err(|_| {
+        Error::new(IssueType::Value, "If-Match takes an ETag of this server, such as W/\"3\".").with_status(400)
+    })
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -4,8 +4,8 @@ use super::{Request, Response, artefact, row};
 use crate::api::State;
 use crate::api::access::Access;
 use crate::error::{Error, Result};
-use crate::fhir::outcome::IssueType;
 use crate::fhir::capability;
+use crate::fhir::outcome::IssueType;
 use crate::store::{Key, Version};
 
 pub async fn metadata(state: &State, _: &Access, _: Request) -> Result<Response> {
@@ -23,9 +23,7 @@ pub async fn read(state: &State, access: &Access, request: Request) -> Result<Re
     access.read(row.name)?;
     let Some(version) = state.pipeline.store.read(&key).await? else {
         // A measure that is shipped, where nobody has stored one of the same name.
-        return own
-            .map(|text| Response::text(text.to_owned()))
-            .ok_or_else(|| Error::not_found(row.name, &key.id));
+        return own.map(|text| Response::text(text.to_owned())).ok_or_else(|| Error::not_found(row.name, &key.id));
     };
     let response = found(version)?;
     let known = request.if_none_match.as_deref().and_then(|tag| super::version_of(tag).ok());

@@ -51,7 +51,8 @@ pub(super) async fn write_of(state: &State, access: &Access, request: Request) -
     let action = match verb {
         Verb::Post => Action::Create {
             resource: checked(row.name, body, &prefix, None)?,
-            if_none_exist: if_none_exist.map(|criteria| pairs(criteria.split_once('?').map_or(&*criteria, |(_, query)| query))),
+            if_none_exist: if_none_exist
+                .map(|criteria| pairs(criteria.split_once('?').map_or(&*criteria, |(_, query)| query))),
         },
         Verb::Put => Action::Update {
             resource: checked(row.name, body, &prefix, id.as_deref())?,
@@ -87,7 +88,9 @@ async fn judgement_row(state: &State, request: &Request, id: Option<&str>) -> Re
 fn checked(kind: &str, body: Option<Value>, prefix: &str, id: Option<&str>) -> Result<Value> {
     let root = if prefix.is_empty() { kind.to_owned() } else { format!("{prefix}resource") };
     let Some(resource) = body else {
-        return Err(Error::new(IssueType::Required, "The request needs a resource as its body.").at(root).with_status(400));
+        return Err(Error::new(IssueType::Required, "The request needs a resource as its body.")
+            .at(root)
+            .with_status(400));
     };
     let sent = resource.get("resourceType").and_then(Value::as_str);
     if sent.is_some_and(|sent| sent != kind) {

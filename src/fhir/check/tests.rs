@@ -119,7 +119,7 @@ fn cardinality_and_json_types() {
         ("birthDate", json!({"value": "2020"}), "structure Patient.birthDate"),
         ("gender", json!("Male"), "code-invalid Patient.gender"),
         ("id", json!("a_b"), "value Patient.id"),
-        ("deceased", json!(true), "structure Patient"),
+        ("deceased", json!(true), "structure Patient.deceased"),
         ("deceasedString", json!("a"), "structure Patient"),
         ("fhir_comments", json!(["a"]), "structure Patient"),
         ("_contact", json!([{"id": "1"}]), "structure Patient._contact"),

@@ -81,10 +81,10 @@ const TABLES: &[&str] = &[
 
 const INDEXES: &[&str] = &[
     "CREATE UNIQUE INDEX resource_key ON resource (kind, id)",
-    "CREATE INDEX resource_kind ON resource (kind, rid)",
+    "CREATE INDEX resource_kind ON resource (kind, rid) WHERE deleted = 0",
     "CREATE INDEX resource_client ON resource (client, kind, date_from, rid) WHERE client IS NOT NULL",
-    "CREATE INDEX resource_date ON resource (kind, date_from, rid)",
-    "CREATE INDEX resource_status ON resource (kind, status, rid) WHERE status IS NOT NULL",
+    "CREATE INDEX resource_date ON resource (kind, date_from, rid) WHERE deleted = 0",
+    "CREATE INDEX resource_status ON resource (kind, status, rid) WHERE deleted = 0 AND status IS NOT NULL",
     "CREATE INDEX resource_updated ON resource (kind, updated, rid)",
     "CREATE UNIQUE INDEX history_key ON history (rid, version)",
     "CREATE INDEX history_updated ON history (kind, updated, rid, version)",

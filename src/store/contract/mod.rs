@@ -1,5 +1,6 @@
 //! What every database must do: one suite, run on SQLite and on PostgreSQL.
 
+mod crash;
 mod fixture;
 mod jobs;
 mod oracle;

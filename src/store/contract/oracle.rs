@@ -11,19 +11,20 @@ const SYSTEMS: [&str; 3] = ["", "urn:s", "urn:t"];
 const PATIENTS: [&str; 3] = ["1", "2", "3"];
 const NAMES: [&str; 5] = ["Anna", "anna", "Änne", "Bo Ann", "Zed"];
 /// Parameters of Observation that are kept in every way there is, and the type of their terms.
-const PARAMS: [(&str, Sort_); 8] = [
-    ("status", Sort_::Token),
-    ("code", Sort_::Token),
-    ("date", Sort_::Date),
-    ("issued", Sort_::Date),
-    ("patient", Sort_::Reference),
-    ("performer", Sort_::Reference),
-    ("name", Sort_::Text),
-    ("score", Sort_::Number),
+const PARAMS: [(&str, Type); 8] = [
+    ("status", Type::Status),
+    ("code", Type::Token),
+    ("date", Type::Date),
+    ("issued", Type::Date),
+    ("patient", Type::Reference),
+    ("performer", Type::Reference),
+    ("name", Type::Text),
+    ("score", Type::Number),
 ];
 
 #[derive(Clone, Copy)]
-enum Sort_ {
+enum Type {
+    Status,
     Token,
     Date,
     Reference,
@@ -31,20 +32,21 @@ enum Sort_ {
     Number,
 }
 
-fn random_value(dice: &mut Dice, of: Sort_) -> TermValue {
+fn random_value(dice: &mut Dice, of: Type) -> TermValue {
     match of {
-        Sort_::Token => {
+        Type::Status => TermValue::Token { system: None, code: dice.pick(&CODES).into() },
+        Type::Token => {
             let system = dice.pick(&SYSTEMS);
             let system = (!system.is_empty()).then(|| system.to_owned());
             TermValue::Token { system, code: dice.pick(&CODES).into() }
         }
-        Sort_::Date => {
+        Type::Date => {
             let from = dice.roll(40) as i64;
             TermValue::Date { from, to: from + 1 + dice.pick(&[0, 0, 0, 5, 20]) }
         }
-        Sort_::Reference => TermValue::Reference(format!("Patient/{}", dice.pick(&PATIENTS))),
-        Sort_::Text => TermValue::Text(dice.pick(&NAMES).into()),
-        Sort_::Number => TermValue::Number(dice.roll(10) as f64),
+        Type::Reference => TermValue::Reference(format!("Patient/{}", dice.pick(&PATIENTS))),
+        Type::Text => TermValue::Text(dice.pick(&NAMES).into()),
+        Type::Number => TermValue::Number(dice.roll(10) as f64),
     }
 }
 
@@ -59,30 +61,31 @@ fn random_put(dice: &mut Dice, n: u64) -> Put {
     put
 }
 
-fn random_match(dice: &mut Dice, of: Sort_) -> Match {
+fn random_match(dice: &mut Dice, of: Type) -> Match {
     if dice.roll(8) == 0 {
         return Match::Missing(dice.roll(2) == 0);
     }
     let prefixes =
         [Prefix::Eq, Prefix::Ne, Prefix::Gt, Prefix::Lt, Prefix::Ge, Prefix::Le, Prefix::Sa, Prefix::Eb, Prefix::Ap];
     match of {
-        Sort_::Token => {
+        Type::Status => code(dice.pick(&CODES)),
+        Type::Token => {
             let system = (dice.roll(2) == 0).then(|| dice.pick(&SYSTEMS).to_owned());
             let code = (system.is_none() || dice.roll(3) > 0).then(|| dice.pick(&CODES).to_owned());
             Match::Token { system, code }
         }
-        Sort_::Date => {
+        Type::Date => {
             let from = dice.roll(40) as i64;
             Match::Date { prefix: dice.pick(&prefixes), from, to: from + dice.pick(&[1, 1, 10]) }
         }
-        Sort_::Reference if dice.roll(2) == 0 => Match::ReferenceId(dice.pick(&PATIENTS).into()),
-        Sort_::Reference => Match::Reference(format!("Patient/{}", dice.pick(&PATIENTS))),
-        Sort_::Text => match dice.roll(3) {
+        Type::Reference if dice.roll(2) == 0 => Match::ReferenceId(dice.pick(&PATIENTS).into()),
+        Type::Reference => Match::Reference(format!("Patient/{}", dice.pick(&PATIENTS))),
+        Type::Text => match dice.roll(3) {
             0 => Match::TextStarts(dice.pick(&["an", "ANN", "b", "zed", "ä"]).into()),
             1 => Match::TextContains(dice.pick(&["n", "o a", "ED"]).into()),
             _ => Match::TextExact(dice.pick(&NAMES).into()),
         },
-        Sort_::Number => {
+        Type::Number => {
             let low = dice.roll(10) as f64;
             let prefix = dice.pick(&prefixes);
             let wide = matches!(prefix, Prefix::Eq | Prefix::Ne | Prefix::Ap);

@@ -60,8 +60,11 @@ fn one(sql: &mut Sql, kind: Kind, param: &str, wanted: &Match, leads: Leads) {
         ("_id" | "_lastUpdated", _, Match::Missing(missing)) => {
             sql.push(if *missing { NOTHING } else { "1 = 1" });
         }
-        (_, Place::Status, Match::Token { system, code }) => {
-            token_condition(sql, "r.status", leads.status, system.as_deref(), code.as_deref());
+        (_, Place::Status, Match::Token { code: Some(code), .. }) => {
+            column(sql, "r.status", leads.status).push(" = ").bind(bounded(code));
+        }
+        (_, Place::Status, Match::Token { code: None, .. }) => {
+            sql.push("r.status IS NOT NULL");
         }
         (_, Place::Status, Match::Missing(missing)) => {
             sql.push(if *missing { "r.status IS NULL" } else { "r.status IS NOT NULL" });
@@ -161,6 +164,14 @@ pub(super) fn exact(kind: Kind, filter: &Filter) -> Option<String> {
     }
 }
 
+/// The range of texts that the filter's one code has in any system, if that is what it asks for.
+pub(super) fn any_system(kind: Kind, filter: &Filter) -> Option<(String, String)> {
+    match (filter.not, place(kind, filter.param), filter.any.as_slice()) {
+        (false, Place::Term, [Match::Token { system: None, code: Some(code) }]) => Some(first_half(code)),
+        _ => None,
+    }
+}
+
 fn column<'a>(sql: &'a mut Sql, name: &str, indexed: bool) -> &'a mut Sql {
     if indexed { sql.push(name) } else { sql.push_unindexed(name) }
 }
@@ -175,7 +186,8 @@ fn term_condition(sql: &mut Sql, wanted: &Match, indexed: bool) {
             sql.push("t.text = ").bind(reference(text));
         }
         Match::ReferenceId(id) => {
-            first_half(sql, "t.text", indexed, id);
+            let (low, high) = first_half(id);
+            range(sql, "t.text", indexed, &low, &high);
         }
         Match::Uri(uri) => {
             sql.push("t.text = ").bind(bounded(uri));
@@ -226,9 +238,13 @@ fn term_condition(sql: &mut Sql, wanted: &Match, indexed: bool) {
 fn token_condition(sql: &mut Sql, name: &str, indexed: bool, system: Option<&str>, code: Option<&str>) {
     match (system, code) {
         (Some(_), Some(code)) => {
+            // An equal text of a given row is found at once by the index of texts, a range of them is not.
             column(sql, name, indexed || name == "t.text").push(" = ").bind(token(system, code));
         }
-        (None, Some(code)) => first_half(sql, name, indexed, code),
+        (None, Some(code)) => {
+            let (low, high) = first_half(code);
+            range(sql, name, indexed, &low, &high);
+        }
         (Some(system), None) => {
             let function = if sql.is_postgres() { "strpos" } else { "instr" };
             sql.push(function).push("(").push(name).push(" || ").bind(SEPARATOR.to_string()).push(", ");
@@ -240,11 +256,11 @@ fn token_condition(sql: &mut Sql, name: &str, indexed: bool, system: Option<&str
     }
 }
 
-/// Pairs that begin with this, whatever the second half.
-fn first_half(sql: &mut Sql, name: &str, indexed: bool, first: &str) {
+/// Bounds of the pairs that begin with this, whatever the second half.
+fn first_half(first: &str) -> (String, String) {
     let low = pair(first, "");
     let high = low.replace(SEPARATOR, AFTER_SEPARATOR);
-    range(sql, name, indexed, &low, &high);
+    (low, high)
 }
 
 /// `low <= column < high`, bytewise.

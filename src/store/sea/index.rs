@@ -44,8 +44,8 @@ pub(super) fn index(put: &Put) -> Result<Indexed> {
     }
     for term in &put.terms {
         match (place(put.key.kind, term.param), &term.value) {
-            (Place::Status, TermValue::Token { system, code }) => {
-                let status = token(system.as_deref(), code);
+            (Place::Status, TermValue::Token { code, .. }) => {
+                let status = bounded(code);
                 if indexed.status.as_ref().is_some_and(|other| *other != status) {
                     return Err(broken("a resource has two values for its status"));
                 }

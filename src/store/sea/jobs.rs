@@ -39,6 +39,13 @@ pub(super) async fn enqueue_all<C: ConnectionTrait>(db: &C, due: Timestamp) -> R
     Ok(sql.push(ENQUEUED_AGAIN).execute(db).await?.rows_affected())
 }
 
+pub(super) async fn is_claimable<C: ConnectionTrait>(db: &C, now: Timestamp) -> Result<bool> {
+    let now = now.as_microsecond();
+    let mut sql = Sql::new(db.get_database_backend(), "SELECT client FROM job WHERE due <= ");
+    sql.bind(now).push(" AND (claimed_until IS NULL OR claimed_until <= ").bind(now).push(") ORDER BY due LIMIT 1");
+    Ok(sql.one(db).await?.is_some())
+}
+
 pub(super) async fn claim<C: ConnectionTrait>(
     db: &C,
     now: Timestamp,

@@ -171,7 +171,8 @@ pub(super) const KIND_WITH_PAST_EVENTS: &str = "Appointment";
 /// How a search parameter of a type is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Column `status`: elements that can hold one code alone.
+    /// Column `status`: elements that can hold one `code` alone. Their system follows from the element, so that
+    /// only the code is kept and compared.
     Status,
     /// Columns `date_from` and `date_to`: the type's one main date. Several values (a Timing) become the
     /// interval from the first to the last, as FHIR has it.

@@ -39,6 +39,7 @@ use jiff::Timestamp;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait as _};
 use sql::Sql;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tx::{SeaTx, Session};
 
@@ -77,7 +78,8 @@ pub async fn connect_with(options: ConnectOptions) -> Result<Arc<dyn Store>> {
     } else {
         return Err(broken("the database URL begins with neither sqlite: nor postgres:"));
     };
-    Ok(Arc::new(SeaStore { inner: Arc::new(Inner { readers, writer, longest: Mutex::default() }) }))
+    let longest = Mutex::new(write::longest(&readers).await?);
+    Ok(Arc::new(SeaStore { inner: Arc::new(Inner { readers, writer, written: AtomicU64::new(0), longest }) }))
 }
 
 #[derive(Clone)]
@@ -89,6 +91,8 @@ struct Inner {
     /// SQLite: readers alone. PostgreSQL: everything.
     readers: DatabaseConnection,
     writer: Option<Writer>,
+    /// Rows that this process has written.
+    written: AtomicU64,
     /// Longest main date by type, as far as this process knows it to be committed.
     longest: Mutex<BTreeMap<i16, i64>>,
 }
@@ -106,7 +110,13 @@ impl SeaStore {
         self.inner.longest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn learn(&self, longest: BTreeMap<i16, i64>) {
+    /// What a committed transaction has taught.
+    fn learn(&self, rows: usize, longest: BTreeMap<i16, i64>) {
+        let before = self.inner.written.fetch_add(rows as u64, Ordering::Relaxed);
+        if self.inner.writer.is_none() && postgres::is_milestone(before, before + rows as u64) {
+            let store = self.clone();
+            tokio::spawn(async move { postgres::analyze(store.db()).await });
+        }
         if longest.is_empty() {
             return;
         }
@@ -171,7 +181,7 @@ impl Store for SeaStore {
 
     async fn claim(&self, now: Timestamp, lease_until: Timestamp, count: usize) -> Result<Vec<Job>> {
         // Nothing to claim is the usual answer, and costs no turn at writing.
-        if count == 0 || jobs::pending(self.db(), now).await? == 0 {
+        if count == 0 || !jobs::is_claimable(self.db(), now).await? {
             return Ok(Vec::new());
         }
         let mut tx = SeaTx::new(self.clone(), self.open().await?);

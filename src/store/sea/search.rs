@@ -6,7 +6,7 @@
 
 use super::cursor::{self, Key as SortKey};
 use super::error::broken;
-use super::filter::{Leads, condition, exact, has_rows, rows_of};
+use super::filter::{Leads, any_system, condition, exact, has_rows, rows_of};
 use super::layout::{Place, kind_code, param_code, place};
 use super::rows::{VERSION, get, key, version};
 use super::sql::Sql;
@@ -268,8 +268,35 @@ fn push_order(sql: &mut Sql, columns: &[SortColumn]) {
     }
 }
 
+/// A code in any system is nearly always a code in one: asked for as that, its terms are in the order of their
+/// rows, and a page of them is found without sorting them all.
+async fn pin_systems<C: ConnectionTrait>(db: &C, query: &Query) -> Result<Option<Query>> {
+    let Plan::Rows(place) = plan(query) else { return Ok(None) };
+    let Some(filter) = query.filters.get(place) else { return Ok(None) };
+    let Some((low, high)) = any_system(query.kind, filter) else { return Ok(None) };
+    let mut sql = Sql::new(db.get_database_backend(), "SELECT ");
+    for (extreme, end) in [("MIN", ", "), ("MAX", "")] {
+        sql.push("(SELECT ").push(extreme).push("(text) FROM term WHERE param = ");
+        sql.bind(param_code(query.kind, filter.param)).push(" AND text >= ").bind(low.as_str());
+        sql.push(" AND text < ").bind(high.as_str()).push(") AS ").push(extreme).push("_text").push(end);
+    }
+    let Some(row) = sql.one(db).await? else { return Ok(None) };
+    let bounds = (get::<Option<String>>(&row, "min_text")?, get::<Option<String>>(&row, "max_text")?);
+    let (Some(first), Some(last)) = bounds else { return Ok(None) };
+    let mut pinned = query.clone();
+    let wanted = pinned.filters.get_mut(place).and_then(|filter| filter.any.first_mut());
+    match (first == last, first.strip_prefix(&low), wanted) {
+        (true, Some(only), Some(Match::Token { system, .. })) => *system = Some(only.to_owned()),
+        _ => return Ok(None),
+    }
+    Ok(Some(pinned))
+}
+
 pub(super) async fn search<C: ConnectionTrait>(db: &C, query: &Query) -> Result<Page> {
     let backend = db.get_database_backend();
+    let question = question(query);
+    let pinned = pin_systems(db, query).await?;
+    let query = pinned.as_ref().unwrap_or(query);
     let mut found = Page::default();
     if query.total {
         let mut sql = Sql::new(backend, "SELECT COUNT(*) AS total");
@@ -277,7 +304,6 @@ pub(super) async fn search<C: ConnectionTrait>(db: &C, query: &Query) -> Result<
         let row = sql.one(db).await?.ok_or_else(|| broken("a count gave no row"))?;
         found.total = Some(super::rows::number(&row, "total")?);
     }
-    let question = question(query);
     let columns = sort_columns(backend, query, plan(query));
     let keys = query.after.as_ref().map(|after| cursor_keys(&question, &columns, after)).transpose()?;
     if query.count == 0 {

@@ -110,11 +110,17 @@ pub(super) fn placeholder(backend: DbBackend, number: usize, text: &mut String) 
     }
 }
 
-/// Splits `length` rows into chunks whose sizes are powers of two, so that few statements are ever prepared.
+/// Splits `length` rows into chunks of few different sizes, so that few statements are ever prepared: powers of two,
+/// and whatever is small.
 pub(super) fn chunks(length: usize, largest: usize) -> impl Iterator<Item = usize> {
+    const SMALL: usize = 16;
     let mut left = length;
     std::iter::from_fn(move || {
-        let size = if left >= largest { largest } else { left.checked_ilog2().map_or(0, |log| 1 << log) };
+        let size = match left {
+            _ if left >= largest => largest,
+            ..=SMALL => left,
+            _ => 1 << left.ilog2(),
+        };
         left -= size;
         (size > 0).then_some(size)
     })
@@ -128,7 +134,8 @@ mod tests {
     fn chunks_add_up() {
         assert_eq!(chunks(100, 64).collect::<Vec<_>>(), [64, 32, 4]);
         assert_eq!(chunks(0, 64).count(), 0);
-        assert_eq!(chunks(130, 64).collect::<Vec<_>>(), [64, 64, 2]);
+        assert_eq!(chunks(141, 64).collect::<Vec<_>>(), [64, 64, 13]);
+        assert_eq!(chunks(3, 64).collect::<Vec<_>>(), [3]);
     }
 
     #[test]

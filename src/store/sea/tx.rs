@@ -103,7 +103,7 @@ impl Tx for SeaTx {
             Session::Sqlite(turn) => store.writer()?.commit(turn, memory.rows).await?,
             Session::Postgres(transaction) => transaction.commit().await.map_err(failed)?,
         }
-        store.learn(memory.longest);
+        store.learn(memory.rows, memory.longest);
         Ok(())
     }
 }

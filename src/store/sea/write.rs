@@ -325,6 +325,12 @@ async fn insert_terms<C: ConnectionTrait>(db: &C, terms: Vec<(i64, i16, TermRow)
     Ok(())
 }
 
+/// Longest main date by type.
+pub(super) async fn longest<C: ConnectionTrait>(db: &C) -> Result<BTreeMap<i16, i64>> {
+    let rows = Sql::new(db.get_database_backend(), "SELECT kind, longest FROM span").all(db).await?;
+    rows.iter().map(|row| Ok((get(row, "kind")?, get(row, "longest")?))).collect()
+}
+
 async fn raise_longest<C: ConnectionTrait>(db: &C, kind: i16, length: i64) -> Result<()> {
     let mut sql = Sql::new(db.get_database_backend(), "INSERT INTO span (kind, longest) VALUES (");
     sql.bind(kind).push(", ").bind(length);

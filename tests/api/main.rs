@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bundles;
+mod crash;
 mod findings;
 mod interactions;
 mod pages;

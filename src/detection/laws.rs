@@ -232,7 +232,7 @@ fn sorted(mut t: Timeline) -> Timeline {
 /// The record as it stood at `cut`: nothing that was known then or later.
 fn cut_off(t: &Timeline, cut: Timestamp) -> Timeline {
     let mut t = t.clone();
-    t.slots.retain(|s| s.booked.is_none_or(|b| b < cut));
+    t.slots.retain(|s| s.booked_known().is_none_or(|b| b < cut));
     for s in &mut t.slots {
         if let Some(undone) = s.moves.iter().position(|m| m.known >= cut) {
             s.start = s.moves[undone].from;

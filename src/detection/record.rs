@@ -4,9 +4,8 @@
 //! *step* (what was known strictly before is committed to the model), then the *facts* that could be known at
 //! that instant. So a look at T never sees a fact of T, and cutting the record off at T changes nothing before.
 //!
-//! A slot is a step at its start. Where it was booked after its start (a walk-in recorded later), or moved
-//! there afterwards, nobody could know: the step waits until it was known, and the look at its start is only
-//! a look. A slot that was moved away only after its old start had passed was a step then, and stays one. A
+//! A slot is a step at its start. Where it was moved there afterwards, nobody could know: the step waits until
+//! it was known, and the look at its start is only a look. A slot that was moved away only after its old start had passed was a step then, and stays one. A
 //! slot cancelled by the service is a look and no step.
 
 use crate::domain::*;
@@ -96,10 +95,17 @@ fn ordered<T>(items: &[T], by: impl Fn(&T, &T) -> Ordering) -> Vec<&T> {
 }
 
 impl Slot {
+    /// When it was known to be booked: what was written down after its start (a walk-in, an imported history) was
+    /// known at the start, at the latest. `None`: always.
+    pub(super) fn booked_known(&self) -> Option<Timestamp> {
+        let start = self.moves.first().map_or(self.start, |m| m.from);
+        self.booked.map(|booked| booked.min(start))
+    }
+
     /// When it was known to be where it is now.
     pub(super) fn placed(&self) -> Timestamp {
         let moved = self.moves.last().map_or(Timestamp::MIN, |m| m.known);
-        self.booked.unwrap_or(Timestamp::MIN).max(moved)
+        self.booked_known().unwrap_or(Timestamp::MIN).max(moved)
     }
 
     /// When what became of it could be known; for one that nothing was said of, when its start had passed.
@@ -185,7 +191,7 @@ impl<'a> Record<'a> {
             from = to;
         }
         for (index, slot) in self.slots.iter().enumerate() {
-            let mut from = slot.booked.unwrap_or(Timestamp::MIN);
+            let mut from = slot.booked_known().unwrap_or(Timestamp::MIN);
             if slot.booked.is_some() {
                 self.moments.push((from, Moment::Booked(index)));
             }
@@ -276,7 +282,8 @@ impl<'a> Record<'a> {
     /// No appointments: a step a week from the first event, until eight weeks after the last thing that
     /// happened, or until the first appointment is known.
     fn lay_weeks(&mut self, as_of: Timestamp) {
-        let booked = self.slots.iter().map(|s| s.booked.unwrap_or(Timestamp::MIN)).min().unwrap_or(Timestamp::MAX);
+        let booked =
+            self.slots.iter().map(|s| s.booked_known().unwrap_or(Timestamp::MIN)).min().unwrap_or(Timestamp::MAX);
         let mut events: Vec<Timestamp> = self
             .administrations
             .iter()

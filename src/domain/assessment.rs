@@ -173,8 +173,8 @@ impl FlagKind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Episode {
     pub kind: FlagKind,
-    /// The step at which it opened: with client and kind, its identity. For a safety item the
-    /// key is the response that raised it.
+    /// The last step before it opened (which no later booking can change): with client and kind, its identity.
+    /// For a safety item the key is the response that raised it.
     pub key: EpisodeKey,
     pub opened: Timestamp,
     pub closed: Option<(Timestamp, Closing)>,

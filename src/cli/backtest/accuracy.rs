@@ -1,6 +1,6 @@
 //! How good detection was, where labels say what really happened.
 //!
-//! What is counted: slots before the client left, breaks excepted. A slot is positive if it starts in a rupture,
+//! What is counted: slots before the client left; not breaks, nor bookings beyond the end of the record. A slot is positive if it starts in a rupture,
 //! from onset until that was resolved or the client left. An alarm begins where a slot warns and the one before
 //! did not; it is false if that slot is not in a rupture.
 
@@ -39,11 +39,9 @@ pub struct Judged {
 
 pub fn judge(client: &Client, label: &Label) -> Judged {
     let rivals = client.rivals();
-    let counts = client
-        .slots
-        .iter()
-        .zip(rivals)
-        .filter(|(slot, _)| !slot.is_break && label.dropout.is_none_or(|dropout| slot.start < dropout));
+    let counts = client.slots.iter().zip(rivals).filter(|(slot, _)| {
+        !slot.is_break && !slot.is_beyond && label.dropout.is_none_or(|dropout| slot.start < dropout)
+    });
     let points = counts.map(|(slot, rivals)| Point {
         start: slot.start,
         truth: label.in_rupture(slot.start),

@@ -24,6 +24,8 @@ pub struct Assessed {
     pub said: Assessment,
     /// Called off by clinician or service: a line, but no step.
     pub is_break: bool,
+    /// Booked for a time after the last thing the record says: nobody can know how it went.
+    pub is_beyond: bool,
 }
 
 pub fn assess(patient: String, records: Vec<Record>, measures: &Measures, constants: &Constants) -> Client {
@@ -46,15 +48,25 @@ fn said_at_steps(course: &Course, timeline: &Timeline, constants: &Constants) ->
         let step = by_slot.get(&slot.source.id).filter(|step| step.as_of == slot.start);
         step.map_or_else(|| between_steps(slot.start, course, timeline, constants), |step| Some((*step).clone()))
     };
+    let end = record_end(timeline);
     let assessed = timeline.slots.iter().filter_map(|slot| {
         Some(Assessed {
             appointment: Arc::clone(&slot.source.id),
             start: slot.start,
             said: said(slot)?,
             is_break: slot.outcome == SlotOutcome::CancelledByService,
+            is_beyond: slot.outcome == SlotOutcome::Booked && Some(slot.start) > end,
         })
     });
     assessed.collect()
+}
+
+/// The last thing that a record says has happened.
+fn record_end(timeline: &Timeline) -> Option<Timestamp> {
+    let slots = timeline.slots.iter().filter(|slot| slot.outcome != SlotOutcome::Booked).map(|slot| slot.start);
+    let forms = timeline.administrations.iter().map(|form| form.at);
+    let homework = timeline.homework.iter().filter_map(|homework| homework.state_known);
+    slots.chain(forms).chain(homework).max()
 }
 
 /// What was said as of an instant that is no step: the open assessment of then. Where assessment has ended, what

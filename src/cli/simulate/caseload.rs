@@ -133,13 +133,13 @@ fn calm(chance: &mut Chance, n: usize, diary: &mut Diary, now: Timestamp) -> His
     let home = draw(chance, sessions + 1, &['d', 'p', 'o', ' '], &[0.76, 0.13, 0.03, 0.08]);
     let forms = draw(chance, sessions + 1, &['a', '8', '-'], &[0.96, 0.02, 0.02]);
     let first = chance.within(15.0, 3.5, 9.0, 22.0);
-    let last = (first * chance.within(0.45, 0.15, 0.15, 0.7)).max(2.0);
+    let last = first * chance.within(0.32, 0.1, 0.1, 0.5);
     let liking = chance.within(36.5, 1.0, 33.0, 39.0);
     let columns = Columns {
         came,
         home,
         forms,
-        score: vec![(0, first), (sessions, last)],
+        score: vec![(0, first), (sessions.div_ceil(3), 0.6 * first), (sessions, last)],
         alliance: if n.is_multiple_of(4) { vec![(0, liking), (sessions, (liking + 1.0).min(39.5))] } else { vec![] },
         instrument: if n % 5 == 2 { Instrument::Gad7 } else { Instrument::Phq9 },
         safety_from: None,

@@ -90,7 +90,7 @@ pub const STORIES: &[Story] = &[
         came: "++++++++",
         home: " ddddpddd",
         forms: "aaaaaaaaa",
-        score: &[(0, 16.0), (8, 14.0)],
+        score: &[(0, 18.0), (8, 8.0)],
         safety_from: Some(8),
         ..PLAIN
     },

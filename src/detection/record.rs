@@ -231,11 +231,8 @@ impl<'a> Record<'a> {
             if let Some(at) = h.state_known {
                 self.moments.push((at.max(h.assigned), Moment::HomeworkKnown(index)));
             }
-            let due = match h.due {
-                Some(due) => due.saturating_add(grace).ok(),
-                None => self.next_session(h.assigned, grace),
-            };
-            if let Some(at) = due {
+            // Not done is known at the due instant itself (mapping.md); the grace is for what counts as late.
+            if let Some(at) = h.due.or_else(|| self.next_session(h.assigned, grace)) {
                 self.moments.push((at.max(h.assigned), Moment::HomeworkDue(index)));
             }
         }

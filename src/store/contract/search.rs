@@ -241,7 +241,7 @@ async fn main_dates(f: Fixture) {
     ] {
         for (kind, param) in [("Appointment", "date"), ("Goal", "start-date")] {
             let wanted = date(prefix, 10, 20);
-            let found = sorted_ids(&f, query(kind).filter(param, &[wanted.clone()])).await;
+            let found = sorted_ids(&f, query(kind).filter(param, std::slice::from_ref(&wanted))).await;
             assert_eq!(found, expected, "{prefix:?} of {kind}");
             let both = query(kind).filter(param, &[wanted]).filter(param, &[date(Prefix::Lt, 15, 16)]);
             let both = sorted_ids(&f, both).await;
@@ -395,7 +395,7 @@ async fn strange_input(f: Fixture) {
             ("url", Match::Uri((*text).into())),
             ("url", Match::UriBelow((*text).into())),
         ] {
-            let found = f.ids(&query("Patient").filter(param, &[wanted.clone()])).await;
+            let found = f.ids(&query("Patient").filter(param, std::slice::from_ref(&wanted))).await;
             assert!(found.contains(&n.to_string()), "{param} {wanted:?}");
         }
     }

@@ -17,6 +17,7 @@ on_both!(
     shared_commits_are_durable,
     a_dropped_transaction_leaves_nothing,
     a_failed_writer_harms_no_other,
+    a_failed_transaction_cannot_commit,
     nobody_reads_what_is_not_committed,
     many_rows_at_once,
     facts_of_a_client,
@@ -293,6 +294,16 @@ async fn a_failed_writer_harms_no_other(f: Fixture) {
         assert_eq!(outcome.is_ok(), number % 4 != 0);
         assert_eq!(stands, number % 4 != 0);
     }
+}
+
+async fn a_failed_transaction_cannot_commit(f: Fixture) {
+    f.write(vec![resource("Task", "taken", 1)]).await;
+    let mut tx = f.store.begin().await.unwrap();
+    tx.put(vec![resource("Task", "a", 1)]).await.unwrap();
+    assert!(matches!(tx.put(vec![resource("Task", "taken", 1)]).await, Err(StoreError::Conflict)));
+    assert!(tx.commit().await.is_err());
+    assert_eq!(f.json(&key("Task", "a")).await, None);
+    f.write(vec![resource("Task", "a", 1)]).await;
 }
 
 async fn nobody_reads_what_is_not_committed(f: Fixture) {

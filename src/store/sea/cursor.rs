@@ -44,7 +44,7 @@ pub(super) fn decode(question: &str, cursor: &Cursor) -> Result<Vec<Key>> {
 
 fn parse(question: &str, text: &str) -> Option<Vec<Key>> {
     let digits = text.as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());

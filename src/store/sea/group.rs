@@ -1,6 +1,6 @@
 //! SQLite's one writer, and the commit that writers share.
 //!
-//! Writers take turns on one connection. The first of a batch opens a transaction; each further one works inside
+//! Writers take turns on one connection. The first of a batch opens a transaction; each further one writes inside
 //! a savepoint of it. A writer that is done joins the batch and lets go of the turn; the batch's first then queues
 //! for the turn again, behind those who were waiting already, and when it gets there commits for all of them. So a
 //! lone writer commits at once, and eight busy ones pay for one sync.
@@ -47,7 +47,37 @@ pub(super) struct Batch {
     joined: Vec<oneshot::Sender<Outcome>>,
     /// A writer has begun and neither joined nor been undone.
     half_done: bool,
-    savepoint: bool,
+    /// It has written.
+    wrote: bool,
+    /// Its savepoint, if others joined before it.
+    savepoint: Option<Savepoint>,
+    /// The savepoint of the last who joined: released by the next, or by the commit.
+    left: Option<Savepoint>,
+}
+
+/// Two names in turn, so that undoing a writer can never undo the one before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Savepoint {
+    Even,
+    Odd,
+}
+
+impl Savepoint {
+    fn open(self, left: Option<Savepoint>) -> &'static str {
+        match (self, left) {
+            (Savepoint::Even, None) => "SAVEPOINT even",
+            (Savepoint::Odd, None) => "SAVEPOINT odd",
+            (Savepoint::Even, Some(_)) => "RELEASE odd; SAVEPOINT even",
+            (Savepoint::Odd, Some(_)) => "RELEASE even; SAVEPOINT odd",
+        }
+    }
+
+    fn undo(self) -> &'static str {
+        match self {
+            Savepoint::Even => "ROLLBACK TO even; RELEASE even",
+            Savepoint::Odd => "ROLLBACK TO odd; RELEASE odd",
+        }
+    }
 }
 
 /// One writer's turn.
@@ -67,7 +97,9 @@ impl Writer {
             rows: 0,
             joined: Vec::new(),
             half_done: false,
-            savepoint: false,
+            wrote: false,
+            savepoint: None,
+            left: None,
         };
         Writer { batch: Arc::new(Mutex::new(batch)), runtime: Handle::current() }
     }
@@ -86,24 +118,23 @@ impl Writer {
     pub(super) async fn commit(&self, mut turn: Turn, rows: usize) -> Result<()> {
         let Some(mut batch) = turn.guard.take() else { return Err(unavailable("the writer's turn is over")) };
         let (tell, told) = oneshot::channel();
-        let all = Arc::clone(&self.batch);
-        self.runtime.spawn(async move {
-            if let Err(error) = batch.join(tell, rows).await {
-                tracing::error!(%error, "a writer could not join its batch");
-                return;
-            }
-            let number = batch.number;
-            if batch.is_full() {
-                batch.commit().await;
-            } else if batch.joined.len() == 1 {
-                drop(batch);
+        batch.join(tell, rows);
+        let number = batch.number;
+        if batch.is_full() {
+            self.runtime.spawn(async move { batch.commit().await });
+        } else if batch.joined.len() == 1 {
+            drop(batch);
+            let all = Arc::clone(&self.batch);
+            self.runtime.spawn(async move {
                 let mut batch = all.lock_owned().await;
                 batch.tidy().await;
                 if batch.number == number {
                     batch.commit().await;
                 }
-            }
-        });
+            });
+        } else {
+            drop(batch);
+        }
         match told.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(cause)) => Err(StoreError::Unavailable(Box::new(cause))),
@@ -115,6 +146,11 @@ impl Writer {
 impl Turn {
     fn batch(&mut self) -> Result<&mut Batch> {
         self.guard.as_deref_mut().ok_or_else(|| unavailable("the writer's turn is over"))
+    }
+
+    /// To be called before each write.
+    pub(super) async fn before_write(&mut self) -> Result<()> {
+        self.batch()?.before_write().await
     }
 
     /// The open transaction.
@@ -135,7 +171,7 @@ impl Drop for Turn {
 }
 
 impl Batch {
-    /// Opens a transaction, or a savepoint in the one that is open.
+    /// Opens a transaction if none is open.
     async fn enter(&mut self) -> Result<()> {
         if self.open.is_none() {
             let db = match &self.db {
@@ -146,20 +182,27 @@ impl Batch {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()
             };
-            let open = db.begin_with_options(options).await.map_err(failed)?;
-            self.open = Some(open);
+            self.open = Some(db.begin_with_options(options).await.map_err(failed)?);
             self.number += 1;
             self.rows = 0;
             self.opened = Instant::now();
-            self.half_done = true;
-            return Ok(());
+            self.left = None;
         }
         self.half_done = true;
-        self.savepoint = !self.joined.is_empty();
-        if self.savepoint {
-            self.run("SAVEPOINT writer").await?;
-        }
+        self.wrote = false;
+        self.savepoint = None;
         Ok(())
+    }
+
+    /// What a writer does in a batch that others have joined can be undone without them.
+    async fn before_write(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.wrote, true) || self.joined.is_empty() {
+            return Ok(());
+        }
+        let left = self.left.take();
+        let mine = if left == Some(Savepoint::Even) { Savepoint::Odd } else { Savepoint::Even };
+        self.savepoint = Some(mine);
+        self.run(mine.open(left)).await
     }
 
     async fn run(&self, sql: &str) -> Result<()> {
@@ -168,18 +211,13 @@ impl Batch {
         Ok(())
     }
 
-    async fn join(&mut self, tell: oneshot::Sender<Outcome>, rows: usize) -> Result<()> {
-        if self.savepoint
-            && let Err(error) = self.run("RELEASE writer").await
-        {
-            self.tidy().await;
-            return Err(error);
-        }
+    fn join(&mut self, tell: oneshot::Sender<Outcome>, rows: usize) {
         self.half_done = false;
-        self.savepoint = false;
+        if let Some(mine) = self.savepoint.take() {
+            self.left = Some(mine);
+        }
         self.rows += rows;
         self.joined.push(tell);
-        Ok(())
     }
 
     fn is_full(&self) -> bool {
@@ -191,18 +229,19 @@ impl Batch {
         if !self.half_done {
             return;
         }
-        if self.savepoint {
-            if self.run("ROLLBACK TO writer").await.is_err() || self.run("RELEASE writer").await.is_err() {
-                self.give_up("the transaction was lost");
-            }
-        } else if self.joined.is_empty()
-            && let Some(open) = self.open.take()
-            && open.rollback().await.is_err()
-        {
+        let undone = match self.savepoint {
+            Some(mine) => self.run(mine.undo()).await.is_ok(),
+            None if self.joined.is_empty() => match self.open.take() {
+                Some(open) => open.rollback().await.is_ok(),
+                None => true,
+            },
+            None => true,
+        };
+        if !undone {
             self.give_up("the transaction was lost");
         }
         self.half_done = false;
-        self.savepoint = false;
+        self.savepoint = None;
     }
 
     async fn commit(&mut self) {

@@ -3,6 +3,7 @@
 use super::error::failed;
 use crate::store::Result;
 use sea_orm::{ConnectionTrait, DbBackend, ExecResult, QueryResult, Statement, Value};
+use std::fmt::Write;
 
 /// Between the two halves of a paired text (code and system); FHIR allows it in neither.
 pub(super) const SEPARATOR: char = '\u{1f}';
@@ -21,8 +22,8 @@ impl Sql {
         Sql { backend, text: text.to_owned(), values: Vec::new() }
     }
 
-    pub(super) fn with_capacity(backend: DbBackend, text: String, values: usize) -> Self {
-        Sql { backend, text, values: Vec::with_capacity(values) }
+    pub(super) fn with_capacity(backend: DbBackend, bytes: usize, values: usize) -> Self {
+        Sql { backend, text: String::with_capacity(bytes), values: Vec::with_capacity(values) }
     }
 
     pub(super) fn is_postgres(&self) -> bool {
@@ -46,13 +47,11 @@ impl Sql {
     /// A placeholder and its value.
     pub(super) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
         self.values.push(value.into());
-        placeholder(self.backend, self.values.len(), &mut self.text);
-        self
-    }
-
-    /// A value whose placeholder is in the text already.
-    pub(super) fn value(&mut self, value: impl Into<Value>) -> &mut Self {
-        self.values.push(value.into());
+        if self.is_postgres() {
+            let _ = write!(self.text, "${}", self.values.len());
+        } else {
+            self.text.push('?');
+        }
         self
     }
 
@@ -98,15 +97,6 @@ impl Sql {
 
     pub(super) async fn one<C: ConnectionTrait>(&mut self, db: &C) -> Result<Option<QueryResult>> {
         db.query_one_raw(self.take()).await.map_err(failed)
-    }
-}
-
-pub(super) fn placeholder(backend: DbBackend, number: usize, text: &mut String) {
-    if backend == DbBackend::Postgres {
-        text.push('$');
-        text.push_str(&number.to_string());
-    } else {
-        text.push('?');
     }
 }
 

@@ -1,7 +1,7 @@
 //! The write transaction, on either database.
 
 use super::SeaStore;
-use super::error::failed;
+use super::error::{broken, failed};
 use super::group::Turn;
 use super::rows::{HEAD, head};
 use super::sql::Sql;
@@ -10,7 +10,7 @@ use super::{jobs, search};
 use crate::store::{Head, Job, Key, Kind, Put, Query, Result, Tx};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, QueryResult};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -23,23 +23,32 @@ pub(super) struct SeaTx {
     store: SeaStore,
     session: Session,
     memory: Memory,
+    failed: bool,
 }
 
 impl SeaTx {
     pub(super) fn new(store: SeaStore, session: Session) -> Self {
-        SeaTx { store, session, memory: Memory::default() }
+        SeaTx { store, session, memory: Memory::default(), failed: false }
     }
 
     pub(super) async fn claim(&mut self, now: Timestamp, lease_until: Timestamp, count: usize) -> Result<Vec<Job>> {
-        jobs::claim(self.session.db()?, now, lease_until, count).await
+        jobs::claim(self.session.writing().await?, now, lease_until, count).await
     }
 
     pub(super) async fn enqueue_all(&mut self, due: Timestamp) -> Result<u64> {
-        jobs::enqueue_all(self.session.db()?, due).await
+        jobs::enqueue_all(self.session.writing().await?, due).await
     }
 }
 
 impl Session {
+    /// The transaction, to be written to.
+    async fn writing(&mut self) -> Result<&DatabaseTransaction> {
+        if let Session::Sqlite(turn) = self {
+            turn.before_write().await?;
+        }
+        self.db()
+    }
+
     fn db(&self) -> Result<&DatabaseTransaction> {
         match self {
             Session::Sqlite(turn) => turn.db(),
@@ -48,57 +57,60 @@ impl Session {
     }
 }
 
+/// Remembers that a call failed: PostgreSQL would take the commit that follows, and do nothing. Some of a failed
+/// call's rows may stand on SQLite.
+macro_rules! noting_failure {
+    ($tx:ident, $work:expr) => {{
+        let outcome = async { $work }.await;
+        $tx.failed |= outcome.is_err();
+        outcome
+    }};
+}
+
 #[async_trait]
 impl Tx for SeaTx {
     async fn heads(&mut self, keys: &[Key]) -> Result<Vec<Head>> {
-        let rows = select_locked(self.session.db()?, HEAD, keys).await?;
-        let mut heads = Vec::with_capacity(rows.len());
-        for row in rows {
-            self.memory.remember(&row)?;
-            heads.push(head(&row)?);
-        }
-        Ok(heads)
+        noting_failure!(self, {
+            let rows = select_locked(self.session.db()?, HEAD, keys).await?;
+            remembered(&mut self.memory, &rows)
+        })
     }
 
     async fn matches(&mut self, query: &Query, limit: usize) -> Result<Vec<Key>> {
-        let db = self.session.db()?;
-        if db.get_database_backend() == DbBackend::Postgres {
-            // Whoever decides by the same criteria waits here until we are done, and then sees what we did.
-            let criteria = format!("{} {:?} {:?}", query.kind, query.client, query.filters);
-            let hash = Sha256::digest(criteria);
-            let mut number = [0; 8];
-            number.copy_from_slice(&hash[..8]);
-            let mut sql = Sql::new(DbBackend::Postgres, "SELECT 1 FROM pg_advisory_xact_lock(");
-            sql.bind(i64::from_be_bytes(number)).push(")").execute(db).await?;
-        }
-        search::matches(db, query, limit).await
+        noting_failure!(self, {
+            let db = self.session.db()?;
+            lock_criteria(db, query).await?;
+            search::matches(db, query, limit).await
+        })
     }
 
     async fn client_heads(&mut self, client: &str, kinds: &[Kind]) -> Result<Vec<Head>> {
-        let rows = super::read::client_heads(self.session.db()?, client, kinds, true).await?;
-        let mut heads = Vec::with_capacity(rows.len());
-        for row in rows {
-            self.memory.remember(&row)?;
-            heads.push(head(&row)?);
-        }
-        Ok(heads)
+        noting_failure!(self, {
+            let rows = super::read::client_heads(self.session.db()?, client, kinds, true).await?;
+            remembered(&mut self.memory, &rows)
+        })
     }
 
     async fn put(&mut self, puts: Vec<Put>) -> Result<()> {
-        let longest = self.store.longest();
-        write::put(self.session.db()?, &mut self.memory, &longest, puts).await
+        noting_failure!(self, {
+            let longest = self.store.longest();
+            write::put(self.session.writing().await?, &mut self.memory, &longest, puts).await
+        })
     }
 
     async fn enqueue(&mut self, clients: &[Arc<str>], due: Timestamp) -> Result<()> {
-        jobs::enqueue(self.session.db()?, clients, due).await
+        noting_failure!(self, jobs::enqueue(self.session.writing().await?, clients, due).await)
     }
 
     async fn finish(&mut self, job: &Job, next: Option<Timestamp>) -> Result<()> {
-        jobs::finish(self.session.db()?, job, next).await
+        noting_failure!(self, jobs::finish(self.session.writing().await?, job, next).await)
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
-        let SeaTx { store, session, memory } = *self;
+        let SeaTx { store, session, memory, failed: unfit } = *self;
+        if unfit {
+            return Err(broken("a transaction in which a call failed cannot be committed"));
+        }
         match session {
             Session::Sqlite(turn) => store.writer()?.commit(turn, memory.rows).await?,
             Session::Postgres(transaction) => transaction.commit().await.map_err(failed)?,
@@ -106,4 +118,26 @@ impl Tx for SeaTx {
         store.learn(memory.rows, memory.longest);
         Ok(())
     }
+}
+
+fn remembered(memory: &mut Memory, rows: &[QueryResult]) -> Result<Vec<Head>> {
+    let remember = |row| {
+        memory.remember(row)?;
+        head(row)
+    };
+    rows.iter().map(remember).collect()
+}
+
+/// Whoever decides by the same criteria waits here until we are done, and then sees what we did. On SQLite there is
+/// one writer anyway.
+async fn lock_criteria(db: &DatabaseTransaction, query: &Query) -> Result<()> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    let hash = Sha256::digest(format!("{} {:?} {:?}", query.kind, query.client, query.filters));
+    let mut number = [0; 8];
+    number.copy_from_slice(&hash[..8]);
+    let mut sql = Sql::new(DbBackend::Postgres, "SELECT 1 FROM pg_advisory_xact_lock(");
+    sql.bind(i64::from_be_bytes(number)).push(")").execute(db).await?;
+    Ok(())
 }

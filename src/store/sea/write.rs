@@ -4,7 +4,7 @@ use super::error::broken;
 use super::index::{Indexed, TermRow, index};
 use super::layout::{KIND_WITH_PAST_EVENTS, kind_code};
 use super::rows::{get, key, method_code, number};
-use super::sql::{Sql, chunks, placeholder};
+use super::sql::{Sql, chunks};
 use crate::store::{Key, Put, Result, StoreError};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -49,7 +49,7 @@ const RESOURCE_COLUMNS: &[&str] = &[
     "event",
     "json",
 ];
-const TERM_COLUMNS: &[&str] = &["rid", "n", "param", "lo", "hi", "num", "text", "raw"];
+const TERM_COLUMNS_COUNT: usize = 8;
 const HISTORY_COLUMNS: &str = "rid, version, kind, updated, sender_updated, deleted, method, id, client, event, json";
 
 /// Rows of resources by key, in the order of their keys; on PostgreSQL locked until the transaction ends.
@@ -126,25 +126,29 @@ async fn put_round<C: ConnectionTrait>(
             }
         }
     }
-    supersede(db, &replaced).await?;
-    insert_resources(db, &mut replaced, true).await?;
-    insert_behind(db, &behind).await?;
-    insert_resources(db, &mut fresh, false).await?;
-    for row in &fresh {
-        let standing = Standing { rid: row.rid, last_version: row.put.version };
-        memory.standing.insert(row.put.key.clone(), standing);
-    }
-
-    let mut terms = Vec::new();
     let mut longest = BTreeMap::<i16, i64>::new();
-    for row in fresh.iter_mut().chain(&mut replaced) {
+    for row in fresh.iter().chain(&replaced) {
         let length = longest.entry(kind_code(row.put.key.kind)).or_default();
         *length = row.indexed.length().max(*length);
-        let rows = std::mem::take(&mut row.indexed.terms);
-        terms.extend(rows.into_iter().zip(0..).map(|(term, n)| (row.rid, n, term)));
+        memory.rows += 1 + row.indexed.terms.len();
     }
-    memory.rows += fresh.len() + 2 * replaced.len() + behind.len() + terms.len();
-    insert_terms(db, terms).await?;
+    memory.rows += replaced.len() + 2 * behind.len();
+
+    match (fresh.as_mut_slice(), replaced.as_slice()) {
+        ([row], []) if fits_one_call(db, row) => insert_one(db, row).await?,
+        ([], [row]) if fits_one_call(db, row) => replace_one(db, row).await?,
+        _ => {
+            supersede(db, &replaced).await?;
+            insert_resources(db, &mut replaced, true).await?;
+            insert_resources(db, &mut fresh, false).await?;
+            insert_terms(db, fresh.iter().chain(&replaced)).await?;
+        }
+    }
+    insert_behind(db, &behind).await?;
+    for row in fresh {
+        let standing = Standing { rid: row.rid, last_version: row.put.version };
+        memory.standing.insert(row.put.key, standing);
+    }
     for (kind, length) in longest {
         let known = longest_known.get(&kind).max(memory.longest.get(&kind)).copied().unwrap_or_default();
         if length > known {
@@ -177,67 +181,110 @@ impl Memory {
     }
 }
 
+/// Each call to SQLite crosses to another thread and back, which costs a lone resource more than writing it:
+/// one that has few terms goes in a single call of several statements. (PostgreSQL takes one at a time.)
+fn fits_one_call<C: ConnectionTrait>(db: &C, row: &Row) -> bool {
+    const TERMS_MAX: usize = 16;
+    db.get_database_backend() == DbBackend::Sqlite && row.indexed.terms.len() <= TERMS_MAX
+}
+
+async fn insert_one<C: ConnectionTrait>(db: &C, row: &mut Row) -> Result<()> {
+    let mut sql = Sql::new(db.get_database_backend(), "");
+    push_resources(&mut sql, std::slice::from_ref(row), false);
+    if !row.indexed.terms.is_empty() {
+        sql.push("; ");
+        // Rows of `term` have no number of their own, so that the last one given stays the resource's.
+        push_terms(&mut sql, row.indexed.terms.iter().zip(0..).map(|(term, n)| (None, n, term)));
+    }
+    row.rid = row_number(sql.execute(db).await?.last_insert_id())?;
+    Ok(())
+}
+
+async fn replace_one<C: ConnectionTrait>(db: &C, row: &Row) -> Result<()> {
+    let mut sql = Sql::new(db.get_database_backend(), "");
+    push_history(&mut sql, &[row.rid]);
+    push_forget(sql.push("; "), &[row.rid]);
+    push_resources(sql.push("; "), std::slice::from_ref(row), true);
+    if !row.indexed.terms.is_empty() {
+        push_terms(sql.push("; "), row.indexed.terms.iter().zip(0..).map(|(term, n)| (Some(row.rid), n, term)));
+    }
+    sql.execute(db).await?;
+    Ok(())
+}
+
+fn row_number(number: u64) -> Result<i64> {
+    i64::try_from(number).map_err(|_| broken("row numbers have run out"))
+}
+
 /// Copies the current rows into history, and drops their terms.
 async fn supersede<C: ConnectionTrait>(db: &C, rows: &[Row]) -> Result<()> {
     for chunk in rows.chunks(KEYS_PER_STATEMENT_MAX) {
         let rids: Vec<i64> = chunk.iter().map(|row| row.rid).collect();
-        let columns = HISTORY_COLUMNS.replace("event", "CASE WHEN kind = {past} THEN event END");
-        let columns = columns.replace("{past}", &kind_code(KIND_WITH_PAST_EVENTS).to_string());
-        let mut sql = Sql::new(db.get_database_backend(), "INSERT INTO history (");
-        sql.push(HISTORY_COLUMNS).push(") SELECT ").push(&columns).push(" FROM resource WHERE rid IN ");
-        sql.bind_list(&rids).execute(db).await?;
-        let mut sql = Sql::new(db.get_database_backend(), "DELETE FROM term WHERE rid IN ");
-        sql.bind_list(&rids).execute(db).await?;
+        for push in [push_history, push_forget] {
+            let mut sql = Sql::new(db.get_database_backend(), "");
+            push(&mut sql, &rids);
+            sql.execute(db).await?;
+        }
     }
     Ok(())
 }
 
-/// The start of `INSERT INTO table (columns) VALUES (?, ?), …`, for so many rows.
-fn insert_text(db: DbBackend, table: &str, columns: &[&str], rows: usize) -> String {
-    let mut text = String::with_capacity(64 + rows * columns.len() * 6);
-    text.push_str("INSERT INTO ");
-    text.push_str(table);
-    text.push_str(" (");
-    text.push_str(&columns.join(", "));
-    text.push_str(") VALUES ");
-    let mut number = 0;
-    for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 0..columns.len() {
-            if column > 0 {
-                text.push_str(", ");
-            }
-            number += 1;
-            placeholder(db, number, &mut text);
+fn push_history(sql: &mut Sql, rids: &[i64]) {
+    let past = kind_code(KIND_WITH_PAST_EVENTS);
+    let columns = HISTORY_COLUMNS.replace("event", &format!("CASE WHEN kind = {past} THEN event END"));
+    sql.push("INSERT INTO history (").push(HISTORY_COLUMNS).push(") SELECT ").push(&columns);
+    sql.push(" FROM resource WHERE rid IN ").bind_list(rids);
+}
+
+fn push_forget(sql: &mut Sql, rids: &[i64]) {
+    sql.push("DELETE FROM term WHERE rid IN ").bind_list(rids);
+}
+
+/// New resources, or those that have their `rid` already.
+fn push_resources(sql: &mut Sql, rows: &[Row], replace: bool) {
+    let columns = if replace { RESOURCE_COLUMNS } else { &RESOURCE_COLUMNS[1..] };
+    sql.push("INSERT INTO resource (").push(&columns.join(", ")).push(") VALUES ");
+    for (place, row) in rows.iter().enumerate() {
+        sql.push(if place == 0 { "(" } else { "), (" });
+        if replace {
+            sql.bind(row.rid).push(", ");
         }
-        text.push(')');
+        bind_resource(sql, row);
     }
-    text
+    sql.push(")");
+    if replace {
+        sql.push(" ON CONFLICT (rid) DO UPDATE SET ");
+        for (place, column) in columns[1..].iter().enumerate() {
+            sql.push(if place == 0 { "" } else { ", " }).push(column).push(" = excluded.").push(column);
+        }
+    } else if sql.is_postgres() {
+        sql.push(" RETURNING rid, kind, id");
+    }
+}
+
+/// In the order of `RESOURCE_COLUMNS`, without `rid`.
+fn bind_resource(sql: &mut Sql, row: &Row) {
+    let Row { put, indexed, .. } = row;
+    let version = put.version as i64;
+    sql.bind(kind_code(put.key.kind)).push(", ").bind(version).push(", ").bind(version);
+    sql.push(", ").bind(put.updated.as_microsecond());
+    sql.push(", ").bind(put.sender_updated.map(|time| time.as_microsecond()));
+    sql.push(", ").bind(i16::from(put.deleted)).push(", ").bind(method_code(put.method));
+    sql.push(", ").bind(indexed.held).push(", ").bind(indexed.date.0).push(", ").bind(indexed.date.1);
+    sql.push(", ").bind(put.key.id.as_ref()).push(", ").bind(put.client.as_deref());
+    sql.push(", ").bind(indexed.status.clone()).push(", ").bind(put.hash.to_vec());
+    sql.push(", ").bind(put.event.clone()).push(", ").bind(put.json.as_ref());
 }
 
 /// Inserts new resources, giving them their `rid`, or replaces those that have one.
 async fn insert_resources<C: ConnectionTrait>(db: &C, rows: &mut [Row], replace: bool) -> Result<()> {
     let backend = db.get_database_backend();
-    let columns = if replace { RESOURCE_COLUMNS } else { &RESOURCE_COLUMNS[1..] };
     let mut rest = rows;
     for size in chunks(rest.len(), RESOURCES_PER_STATEMENT_MAX) {
         let (chunk, left) = rest.split_at_mut(size);
         rest = left;
-        let mut text = insert_text(backend, "resource", columns, size);
-        if replace {
-            text.push_str(" ON CONFLICT (rid) DO UPDATE SET ");
-            let set = columns[1..].iter().map(|column| format!("{column} = excluded.{column}"));
-            text.push_str(&set.collect::<Vec<_>>().join(", "));
-        } else if backend == DbBackend::Postgres {
-            text.push_str(" RETURNING rid, kind, id");
-        }
-        let mut sql = Sql::with_capacity(backend, text, size * columns.len());
-        for row in chunk.iter() {
-            if replace {
-                sql.value(row.rid);
-            }
-            bind_resource(&mut sql, row);
-        }
+        let mut sql = Sql::with_capacity(backend, size * 128, size * RESOURCE_COLUMNS.len());
+        push_resources(&mut sql, chunk, replace);
         if replace {
             sql.execute(db).await?;
         } else if backend == DbBackend::Postgres {
@@ -252,55 +299,25 @@ async fn insert_resources<C: ConnectionTrait>(db: &C, rows: &mut [Row], replace:
             // One statement's rows are numbered one after another: nobody else writes meanwhile.
             let last = sql.execute(db).await?.last_insert_id();
             for (row, rid) in chunk.iter_mut().rev().zip((0..=last).rev()) {
-                row.rid = i64::try_from(rid).map_err(|_| broken("row numbers have run out"))?;
+                row.rid = row_number(rid)?;
             }
         }
     }
     Ok(())
 }
 
-/// In the order of `RESOURCE_COLUMNS`, without `rid`.
-fn bind_resource(sql: &mut Sql, row: &Row) {
-    let Row { put, indexed, .. } = row;
-    let version = put.version as i64;
-    sql.value(kind_code(put.key.kind))
-        .value(version)
-        .value(version)
-        .value(put.updated.as_microsecond())
-        .value(put.sender_updated.map(|time| time.as_microsecond()))
-        .value(i16::from(put.deleted))
-        .value(method_code(put.method))
-        .value(indexed.held)
-        .value(indexed.date.0)
-        .value(indexed.date.1)
-        .value(put.key.id.as_ref())
-        .value(put.client.as_deref())
-        .value(indexed.status.clone())
-        .value(put.hash.to_vec())
-        .value(put.event.clone())
-        .value(put.json.as_ref());
-}
-
 /// Versions that came too late to be current.
 async fn insert_behind<C: ConnectionTrait>(db: &C, rows: &[Row]) -> Result<()> {
-    for row in rows {
-        let Row { rid, put, .. } = row;
+    for Row { rid, put, .. } in rows {
         let version = put.version as i64;
         let event = put.event.clone().filter(|_| put.key.kind == KIND_WITH_PAST_EVENTS);
-        let columns: Vec<&str> = HISTORY_COLUMNS.split(", ").collect();
-        let text = insert_text(db.get_database_backend(), "history", &columns, 1);
-        let mut sql = Sql::with_capacity(db.get_database_backend(), text, columns.len());
-        sql.value(*rid)
-            .value(version)
-            .value(kind_code(put.key.kind))
-            .value(put.updated.as_microsecond())
-            .value(put.sender_updated.map(|time| time.as_microsecond()))
-            .value(i16::from(put.deleted))
-            .value(method_code(put.method))
-            .value(put.key.id.as_ref())
-            .value(put.client.as_deref())
-            .value(event)
-            .value(put.json.as_ref());
+        let mut sql = Sql::new(db.get_database_backend(), "INSERT INTO history (");
+        sql.push(HISTORY_COLUMNS).push(") VALUES (").bind(*rid).push(", ").bind(version);
+        sql.push(", ").bind(kind_code(put.key.kind)).push(", ").bind(put.updated.as_microsecond());
+        sql.push(", ").bind(put.sender_updated.map(|time| time.as_microsecond()));
+        sql.push(", ").bind(i16::from(put.deleted)).push(", ").bind(method_code(put.method));
+        sql.push(", ").bind(put.key.id.as_ref()).push(", ").bind(put.client.as_deref());
+        sql.push(", ").bind(event).push(", ").bind(put.json.as_ref()).push(")");
         sql.execute(db).await?;
         let mut sql = Sql::new(db.get_database_backend(), "UPDATE resource SET last_version = ");
         sql.bind(version).push(" WHERE rid = ").bind(*rid);
@@ -309,20 +326,33 @@ async fn insert_behind<C: ConnectionTrait>(db: &C, rows: &[Row]) -> Result<()> {
     Ok(())
 }
 
-async fn insert_terms<C: ConnectionTrait>(db: &C, terms: Vec<(i64, i16, TermRow)>) -> Result<()> {
-    let backend = db.get_database_backend();
-    let sizes: Vec<usize> = chunks(terms.len(), TERMS_PER_STATEMENT_MAX).collect();
-    let mut terms = terms.into_iter();
-    for size in sizes {
-        let text = insert_text(backend, "term", TERM_COLUMNS, size);
-        let mut sql = Sql::with_capacity(backend, text, size * TERM_COLUMNS.len());
-        for (rid, n, term) in terms.by_ref().take(size) {
-            sql.value(rid).value(n).value(term.param).value(term.lo).value(term.hi);
-            sql.value(term.num).value(term.text).value(term.raw);
-        }
+async fn insert_terms<C: ConnectionTrait>(db: &C, rows: impl Iterator<Item = &Row>) -> Result<()> {
+    let terms: Vec<_> =
+        rows.flat_map(|row| row.indexed.terms.iter().zip(0..).map(|(term, n)| (Some(row.rid), n, term))).collect();
+    let mut rest = terms.as_slice();
+    for size in chunks(terms.len(), TERMS_PER_STATEMENT_MAX) {
+        let (chunk, left) = rest.split_at(size);
+        rest = left;
+        let mut sql = Sql::with_capacity(db.get_database_backend(), size * 64, size * TERM_COLUMNS_COUNT);
+        push_terms(&mut sql, chunk.iter().copied());
         sql.execute(db).await?;
     }
     Ok(())
+}
+
+/// Terms by the number of their resource, or of the one just inserted.
+fn push_terms<'a>(sql: &mut Sql, terms: impl Iterator<Item = (Option<i64>, i16, &'a TermRow)>) {
+    sql.push("INSERT INTO term (rid, n, param, lo, hi, num, text, raw) VALUES ");
+    for (place, (rid, n, term)) in terms.enumerate() {
+        sql.push(if place == 0 { "(" } else { "), (" });
+        match rid {
+            Some(rid) => sql.bind(rid),
+            None => sql.push("last_insert_rowid()"),
+        };
+        sql.push(", ").bind(n).push(", ").bind(term.param).push(", ").bind(term.lo).push(", ").bind(term.hi);
+        sql.push(", ").bind(term.num).push(", ").bind(term.text.clone()).push(", ").bind(term.raw.clone());
+    }
+    sql.push(")");
 }
 
 /// Longest main date by type.

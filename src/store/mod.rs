@@ -161,6 +161,7 @@ pub enum Match {
     TextExact(String),
     Uri(String),
     UriBelow(String),
+    /// [low, high): what the number's last digit implies, or the number twice.
     Number {
         prefix: Prefix,
         low: f64,
@@ -293,7 +294,9 @@ pub trait Store: Send + Sync {
     async fn ready(&self) -> Result<()>;
 }
 
-/// A write transaction. Dropping it without commit rolls it back.
+/// A write transaction. Dropping it without commit rolls it back; so does a call that failed, after which it
+/// cannot be committed. It may see what others who share its commit have written: an answer that rests on what it
+/// read waits for its `commit`, even where it wrote nothing.
 #[async_trait]
 pub trait Tx: Send {
     /// Heads of these keys (missing ones left out), locked against other writers until the end.

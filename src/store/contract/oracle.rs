@@ -123,8 +123,8 @@ fn plain_match(terms: &[&TermValue], wanted: &Match) -> bool {
                 }
             }
             (TermValue::Number(value), Match::Number { prefix, low, high }) => match prefix {
-                Prefix::Eq | Prefix::Ap => low <= value && value <= high,
-                Prefix::Ne => value < low || value > high,
+                Prefix::Eq | Prefix::Ap => low == value || low < value && value < high,
+                Prefix::Ne => low != value && (value < low || value >= high),
                 Prefix::Gt | Prefix::Sa => value > high,
                 Prefix::Lt | Prefix::Eb => value < low,
                 Prefix::Ge => value >= low,

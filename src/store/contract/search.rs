@@ -166,6 +166,13 @@ async fn numbers(f: Fixture) {
     assert_eq!(of(Prefix::Lt, 0.54, 0.54).await, "x");
     assert_eq!(of(Prefix::Le, 0.54, 0.54).await, "x y");
     assert_eq!(of(Prefix::Ap, 0.4, 0.6).await, "x y");
+    // As the border gives them: the range implied by the last digit, of which these take the middle.
+    assert_eq!(of(Prefix::Eq, 0.535, 0.545).await, "y");
+    assert_eq!(of(Prefix::Ge, 0.535, 0.545).await, "y z");
+    assert_eq!(of(Prefix::Gt, 0.535, 0.545).await, "z");
+    assert_eq!(of(Prefix::Le, 0.535, 0.545).await, "x y");
+    assert_eq!(of(Prefix::Lt, 0.535, 0.545).await, "x");
+    assert_eq!(of(Prefix::Eq, 0.4, 0.5).await, "");
     let quantity = |low, high, system: Option<&str>, code: Option<&str>| {
         let (system, code) = (system.map(str::to_owned), code.map(str::to_owned));
         let wanted = Match::Quantity { prefix: Prefix::Eq, low, high, system, code };

@@ -14,8 +14,8 @@
 //! | eb | hi <= from | ends before it |
 //! | ap | lo < to and from < hi | they overlap; the border has widened the question |
 //!
-//! Numbers are points, the question [low, high]: the border gives the implied range for eq, ne and ap, and
-//! the same number twice for the others.
+//! Numbers are points, the question [low, high) the range that its last digit implies, or one number twice. eq, ne
+//! and ap go by the range; for the others FHIR has the precision ignored, so that they go by its middle.
 
 use super::fold::{bounded, fold};
 use super::index::{interval, reference, token};
@@ -271,18 +271,20 @@ fn range(sql: &mut Sql, name: &str, indexed: bool, low: &str, high: &str) {
 
 fn number(sql: &mut Sql, prefix: Prefix, low: f64, high: f64, indexed: bool) {
     let name = "t.num";
+    // The middle is reckoned, and may be off in its last bit.
+    let (middle, slack) = (low / 2.0 + high / 2.0, (high - low) * 1e-6);
     let (operator, bound) = match prefix {
-        Prefix::Gt | Prefix::Sa => (" > ", high),
-        Prefix::Lt | Prefix::Eb => (" < ", low),
-        Prefix::Ge => (" >= ", low),
-        Prefix::Le => (" <= ", high),
+        Prefix::Gt | Prefix::Sa => (" > ", middle + slack),
+        Prefix::Lt | Prefix::Eb => (" < ", middle - slack),
+        Prefix::Ge => (" >= ", middle - slack),
+        Prefix::Le => (" <= ", middle + slack),
         Prefix::Eq | Prefix::Ap => {
             column(sql, name, indexed).push(" >= ").bind(low).push(" AND ");
-            (" <= ", high)
+            (if low < high { " < " } else { " <= " }, high)
         }
         Prefix::Ne => {
-            sql.push("(").push_unindexed(name).push(" < ").bind(low).push(" OR ");
-            sql.push_unindexed(name).push(" > ").bind(high).push(")");
+            sql.push("(").push_unindexed(name).push(" < ").bind(low).push(" OR ").push_unindexed(name);
+            sql.push(if low < high { " >= " } else { " > " }).bind(high).push(")");
             return;
         }
     };

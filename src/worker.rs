@@ -42,6 +42,12 @@ pub async fn run(pipeline: Arc<Pipeline>, metrics: Metrics, mut stop: watch::Rec
             }
             continue;
         }
+        // Another process may have taken in a Questionnaire.
+        if pipeline.shared
+            && let Err(error) = pipeline.load_measures().await
+        {
+            tracing::error!(%error, "measures could not be read anew");
+        }
         futures_util::stream::iter(jobs)
             .for_each_concurrent(PARALLEL_MAX, |job| {
                 let (pipeline, metrics) = (&pipeline, &metrics);

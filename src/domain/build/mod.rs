@@ -10,7 +10,7 @@ mod sessions;
 mod tasks;
 
 use super::fact::Fact;
-use super::{Judgement, Measures, Source, SourceKind, Timeline};
+use super::{Administration, Judgement, Measures, Source, SourceKind, Timeline};
 use jiff::Timestamp;
 use std::ops::Range;
 
@@ -66,6 +66,7 @@ pub fn timeline(facts: impl IntoIterator<Item = VersionedFact>, measures: &Measu
         }
     }
     sort(&mut timeline);
+    once(&mut timeline.administrations);
     sessions::replacements(&mut timeline.slots, &all);
     timeline.endings = endings::endings(&all, &timeline);
     timeline
@@ -82,6 +83,23 @@ fn sort(timeline: &mut Timeline) {
     });
     timeline.homework.sort_by(|a, b| (a.assigned, &a.source).cmp(&(b.assigned, &b.source)));
     timeline.judgements.sort_by(|a, b| (a.known, &a.source).cmp(&(b.known, &b.source)));
+}
+
+/// A form that was sent again under another id (a POST repeated) is one form; the first id stands.
+fn once(forms: &mut Vec<Administration>) {
+    let mut kept: Vec<Administration> = Vec::with_capacity(forms.len());
+    for form in forms.drain(..) {
+        let again = kept.iter().rev().take_while(|other| other.at == form.at).any(|other| {
+            other.source != form.source
+                && other.measure.canonical == form.measure.canonical
+                && (other.finished, other.score, other.seconds) == (form.finished, form.score, form.seconds)
+                && other.answers == form.answers
+        });
+        if !again {
+            kept.push(form);
+        }
+    }
+    *forms = kept;
 }
 
 /// Every resource of the client with its versions in the sender's order.

@@ -211,16 +211,6 @@ impl Pipeline {
         }
     }
 
-    /// Reads the stored Questionnaires anew and makes every client due: their responses may now mean something else.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn measures_changed(&self) -> Result<()> {
-        self.load_measures().await?;
-        self.store.enqueue_all(self.now()).await?;
-        Ok(())
-    }
-
     /// The measures that stored Questionnaires add to those shipped.
     ///
     /// # Errors

@@ -100,7 +100,15 @@ impl Pipeline {
         let mut questionnaires = false;
         for plan in plans {
             let head = heads.get(&plan.key);
-            let (put, one) = self.carry_out(plan, head, now, &context)?;
+            let (mut put, mut one) = self.carry_out(plan, head, now, &context)?;
+            if let Some(late) = put.as_ref().filter(|put| put.behind)
+                && let Some(dated) = late.sender_updated
+                && let Some(version) = tx.dated(&late.key, dated).await?
+            {
+                // It came before: the same bundle again changes nothing.
+                one.version = version;
+                put = None;
+            }
             done.push(one);
             if let Some(put) = put {
                 if kind(put.key.kind).is_some_and(|row| row.timeline) {
@@ -120,9 +128,13 @@ impl Pipeline {
         if !clients.is_empty() {
             tx.enqueue(&clients, due).await?;
         }
+        if questionnaires {
+            // Responses of any client may now mean something else.
+            tx.enqueue_all(due).await?;
+        }
         tx.commit().await?;
         if questionnaires {
-            self.measures_changed().await?;
+            self.load_measures().await?;
         }
         self.bell.notify_one();
         Ok(done)

@@ -287,8 +287,6 @@ pub trait Store: Send + Sync {
     async fn next_due(&self) -> Result<Option<Timestamp>>;
     /// Jobs due at `now`, claimed or not.
     async fn pending(&self, now: Timestamp) -> Result<u64>;
-    /// Makes every client with facts due (new model release).
-    async fn enqueue_all(&self, due: Timestamp) -> Result<u64>;
 
     /// Reachable and migrated.
     async fn ready(&self) -> Result<()>;
@@ -308,6 +306,10 @@ pub trait Tx: Send {
     async fn client_heads(&mut self, client: &str, kinds: &[Kind]) -> Result<Vec<Head>>;
     /// Keeps these, in order. A key that stands already is superseded: its old row goes into history.
     async fn put(&mut self, puts: Vec<Put>) -> Result<()>;
+    /// The superseded version of this key that its sender dated so, if one is kept: it came before.
+    async fn dated(&mut self, key: &Key, sender_updated: Timestamp) -> Result<Option<u64>>;
+    /// Makes every client with facts due (a measure changed).
+    async fn enqueue_all(&mut self, due: Timestamp) -> Result<u64>;
     /// Makes these clients due no later than `due`, and counts their generation up.
     async fn enqueue(&mut self, clients: &[Arc<str>], due: Timestamp) -> Result<()>;
     /// The job is done: due again at `next`, or never by time alone; left due now if its generation has moved on.

@@ -391,7 +391,9 @@ async fn clients_page(f: Fixture) {
         }
         assert_eq!(found, expected);
     }
-    assert_eq!(f.store.enqueue_all(at(3)).await.unwrap(), 25);
+    let mut tx = f.store.begin().await.unwrap();
+    assert_eq!(tx.enqueue_all(at(3)).await.unwrap(), 25);
+    tx.commit().await.unwrap();
     assert_eq!(f.store.pending(at(3)).await.unwrap(), 25);
 }
 

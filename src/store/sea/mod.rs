@@ -198,13 +198,6 @@ impl Store for SeaStore {
         jobs::pending(self.db(), now).await
     }
 
-    async fn enqueue_all(&self, due: Timestamp) -> Result<u64> {
-        let mut tx = SeaTx::new(self.clone(), self.open().await?);
-        let count = tx.enqueue_all(due).await?;
-        Box::new(tx).commit().await?;
-        Ok(count)
-    }
-
     async fn ready(&self) -> Result<()> {
         let mut sql = Sql::new(self.db().get_database_backend(), "SELECT 1 FROM seaql_migrations WHERE version = ");
         match sql.bind(tautline_migrations::NEWEST).one(self.db()).await? {

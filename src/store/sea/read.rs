@@ -1,9 +1,10 @@
 //! Plain reads.
 
 use super::layout::kind_code;
-use super::rows::{EVENT, HEAD, VERSION, event, get, version};
+use super::rows::{EVENT, HEAD, VERSION, event, get, number, version};
 use super::sql::Sql;
 use crate::store::{Key, Kind, Result, StoredEvent, Version};
+use jiff::Timestamp;
 use sea_orm::{ConnectionTrait, QueryResult};
 use std::sync::Arc;
 
@@ -12,6 +13,15 @@ pub(super) async fn read<C: ConnectionTrait>(db: &C, key: &Key) -> Result<Option
     sql.push(VERSION).push(" FROM resource WHERE kind = ").bind(kind_code(key.kind));
     sql.push(" AND id = ").bind(key.id.as_ref());
     sql.one(db).await?.as_ref().map(version).transpose()
+}
+
+pub(super) async fn dated<C: ConnectionTrait>(db: &C, key: &Key, sender_updated: Timestamp) -> Result<Option<u64>> {
+    let mut sql =
+        Sql::new(db.get_database_backend(), "SELECT h.version FROM history h JOIN resource r ON r.rid = h.rid");
+    sql.push(" WHERE r.kind = ").bind(kind_code(key.kind)).push(" AND r.id = ").bind(key.id.as_ref());
+    sql.push(" AND h.sender_updated = ").bind(sender_updated.as_microsecond());
+    sql.push(" ORDER BY h.version LIMIT 1");
+    sql.one(db).await?.as_ref().map(|row| number(row, "version")).transpose()
 }
 
 /// Rows of heads, deleted ones included; on PostgreSQL locked where `locked`.

@@ -34,10 +34,6 @@ impl SeaTx {
     pub(super) async fn claim(&mut self, now: Timestamp, lease_until: Timestamp, count: usize) -> Result<Vec<Job>> {
         jobs::claim(self.session.writing().await?, now, lease_until, count).await
     }
-
-    pub(super) async fn enqueue_all(&mut self, due: Timestamp) -> Result<u64> {
-        jobs::enqueue_all(self.session.writing().await?, due).await
-    }
 }
 
 impl Session {
@@ -96,6 +92,14 @@ impl Tx for SeaTx {
             let longest = self.store.longest();
             write::put(self.session.writing().await?, &mut self.memory, &longest, puts).await
         })
+    }
+
+    async fn dated(&mut self, key: &Key, sender_updated: Timestamp) -> Result<Option<u64>> {
+        noting_failure!(self, super::read::dated(self.session.db()?, key, sender_updated).await)
+    }
+
+    async fn enqueue_all(&mut self, due: Timestamp) -> Result<u64> {
+        noting_failure!(self, jobs::enqueue_all(self.session.writing().await?, due).await)
     }
 
     async fn enqueue(&mut self, clients: &[Arc<str>], due: Timestamp) -> Result<()> {

@@ -9,10 +9,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 const BUSY_WAIT_MAX: Duration = Duration::from_secs(10);
-/// Pages of the write-ahead log after which a commit moves them into the database (4 KiB each).
-const CHECKPOINT_PAGES: &str = "4000";
+/// Pages of the write-ahead log after which a commit moves them into the database (4 KiB each): fewer, larger checkpoints write a page that changes often once.
+const CHECKPOINT_PAGES: &str = "16000";
 /// The log's size is brought back to this after a checkpoint.
-const LOG_BYTES_MAX: &str = "67108864";
+const LOG_BYTES_MAX: &str = "134217728";
 const WRITER_CACHE_KIB: &str = "-65536";
 const READER_CACHE_KIB: &str = "-16384";
 const MAPPED_BYTES_MAX: &str = "268435456";

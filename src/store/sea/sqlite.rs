@@ -9,7 +9,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 const BUSY_WAIT_MAX: Duration = Duration::from_secs(10);
-/// Pages of the write-ahead log after which a commit moves them into the database (4 KiB each): fewer, larger checkpoints write a page that changes often once.
+/// Pages of the write-ahead log (4 KiB each) after which a commit moves them into the database: fewer, larger
+/// checkpoints write a page that changes often once.
 const CHECKPOINT_PAGES: &str = "16000";
 /// The log's size is brought back to this after a checkpoint.
 const LOG_BYTES_MAX: &str = "134217728";

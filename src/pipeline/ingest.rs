@@ -120,6 +120,8 @@ impl Pipeline {
             }
         }
         if puts.is_empty() {
+            // What was decided on may be another writer's, and not yet synced.
+            tx.commit().await?;
             return Ok(done);
         }
         tx.put(puts).await?;

@@ -52,9 +52,12 @@ impl From<Issue> for Error {
 }
 
 impl From<Vec<Issue>> for Error {
-    /// Several faults of one request: the most basic one gives the status.
+    /// Several faults of one request: the most basic one gives the status. That there are more than are listed
+    /// does not make the request too large.
     fn from(issues: Vec<Issue>) -> Self {
-        let status = issues.iter().filter(|i| i.refuses()).map(|i| status_of(i.code)).min().unwrap_or(400);
+        let statuses = || issues.iter().filter(|issue| issue.refuses()).map(|issue| issue.code);
+        let basic = statuses().filter(|code| *code != IssueType::TooCostly).map(status_of).min();
+        let status = basic.or_else(|| statuses().map(status_of).min()).unwrap_or(400);
         Self { status, issues, source: None, retry_after_seconds: None }
     }
 }

@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// Jobs claimed at once.
-const CLAIM_MAX: usize = 64;
+const CLAIM_MAX: usize = 32;
 /// Jobs worked on side by side.
 const PARALLEL_MAX: usize = 4;
 /// A claimed job is another's after this long, seconds.
-const LEASE_SECONDS: i64 = 30;
+const LEASE_SECONDS: i64 = 10;
 /// Longest sleep, so that jobs written by other processes are seen, milliseconds.
 const SLEEP_MAX_MS: i64 = 500;
 /// Pause after the database failed, milliseconds.

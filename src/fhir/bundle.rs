@@ -177,6 +177,38 @@ pub fn rewrite(resource: &mut Value, names: &std::collections::HashMap<String, S
     }
 }
 
+/// `Patient?identifier=http://mrn|7`: a type, then a question.
+fn is_search(reference: &str) -> bool {
+    reference.split_once('?').is_some_and(|(kind, _)| kind.bytes().all(|b| b.is_ascii_alphabetic()))
+}
+
+/// References to names of Bundle entries (`urn:uuid:…`) that nothing in the Bundle has, with their places.
+#[must_use]
+pub fn unresolved(resource: &Value, root: &str) -> Vec<String> {
+    fn walk(value: &Value, place: &str, out: &mut Vec<String>) {
+        match value {
+            Value::Object(object) => {
+                for (key, value) in object {
+                    match value {
+                        Value::String(text) if key == "reference" && text.starts_with("urn:") => {
+                            out.push(format!("{place}.reference"));
+                        }
+                        Value::Object(_) | Value::Array(_) => walk(value, &format!("{place}.{key}"), out),
+                        _ => {}
+                    }
+                }
+            }
+            Value::Array(items) => {
+                items.iter().enumerate().for_each(|(n, item)| walk(item, &format!("{place}[{n}]"), out));
+            }
+            _ => {}
+        }
+    }
+    let mut out = Vec::new();
+    walk(resource, root, &mut out);
+    out
+}
+
 /// Every `reference` of `resource` that is a search (`Patient?identifier=…`), once each.
 #[must_use]
 pub fn conditional_references(resource: &Value) -> Vec<String> {
@@ -185,7 +217,7 @@ pub fn conditional_references(resource: &Value) -> Vec<String> {
             Value::Object(object) => {
                 for (key, value) in object {
                     match value {
-                        Value::String(text) if key == "reference" && text.contains('?') && !text.contains("://") => {
+                        Value::String(text) if key == "reference" && is_search(text) => {
                             if !out.contains(text) {
                                 out.push(text.clone());
                             }

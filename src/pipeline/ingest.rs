@@ -2,7 +2,7 @@
 
 use super::Pipeline;
 use crate::error::{Error, Result};
-use crate::fhir::bundle::{conditional_references, rewrite};
+use crate::fhir::bundle::{conditional_references, rewrite, unresolved};
 use crate::fhir::kinds::kind;
 use crate::fhir::outcome::{Issue, IssueType};
 use crate::fhir::parameters::{TermContext, terms};
@@ -249,14 +249,20 @@ impl Pipeline {
                 };
             }
         }
-        if !names.is_empty() {
-            for plan in plans {
-                if let Work::Put { resource, .. } = &mut plan.work {
-                    rewrite(resource, &names);
-                }
+        let mut dangling = Vec::new();
+        for plan in plans {
+            let Work::Put { resource, .. } = &mut plan.work else { continue };
+            if !names.is_empty() {
+                rewrite(resource, &names);
+            }
+            if !plan.prefix.is_empty() {
+                dangling.extend(unresolved(resource, &format!("{}resource", plan.prefix)));
             }
         }
-        Ok(())
+        let text = "Nothing in the Bundle has this name, so the reference would point nowhere.";
+        let issues: Vec<Issue> =
+            dangling.into_iter().map(|place| Issue::error(IssueType::Processing, text).at(place)).collect();
+        if issues.is_empty() { Ok(()) } else { Err(Error::from(issues).into()) }
     }
 
     fn carry_out(
@@ -310,7 +316,9 @@ impl Pipeline {
                 if let Some(head) = head.filter(|head| !head.deleted && head.hash == hash) {
                     return Ok((None, kept(head, 200)));
                 }
-                let sender_updated = read::sender_updated(&resource);
+                // Whoever has read the version that stands (If-Match, or our own meta sent back) writes after it.
+                let follows = matches!(check, Check::Version(_)) || head.is_some_and(|head| echoes(&resource, head));
+                let sender_updated = read::sender_updated(&resource).filter(|_| !follows);
                 let behind = head.is_some_and(|head| {
                     !head.deleted
                         && matches!((sender_updated, head.sender_updated), (Some(new), Some(old)) if new < old)
@@ -432,6 +440,15 @@ fn twice(plans: &[Plan]) -> Option<Issue> {
         let text = "The same resource is changed by two entries of this transaction.";
         at(Issue::error(IssueType::Invalid, text), &plan.prefix, "request.url")
     })
+}
+
+/// Whether the resource carries the `meta` that we gave the version that stands.
+fn echoes(resource: &Value, head: &Head) -> bool {
+    let Some(meta) = resource.get("meta") else { return false };
+    let version = meta.get("versionId").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    let stored = || serde_json::from_str::<Value>(&head.json).ok();
+    version == Some(head.version)
+        && stored().is_some_and(|stored| stored.pointer("/meta/lastUpdated") == meta.get("lastUpdated"))
 }
 
 /// Hash of what was sent. `meta.versionId` is left out: it is ours to give.

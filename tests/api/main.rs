@@ -7,5 +7,6 @@ mod crash;
 mod findings;
 mod interactions;
 mod pages;
+mod regressions;
 mod server;
 mod story;

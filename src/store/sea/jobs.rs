@@ -39,6 +39,12 @@ pub(super) async fn enqueue_all<C: ConnectionTrait>(db: &C, due: Timestamp) -> R
     Ok(sql.push(ENQUEUED_AGAIN).execute(db).await?.rows_affected())
 }
 
+/// The file is one process's: what stands claimed when it opens was claimed by a process that died.
+pub(super) async fn free_all<C: ConnectionTrait>(db: &C) -> Result<()> {
+    let mut sql = Sql::new(db.get_database_backend(), "UPDATE job SET claimed_until = NULL");
+    sql.push(" WHERE claimed_until IS NOT NULL").execute(db).await.map(drop)
+}
+
 pub(super) async fn is_claimable<C: ConnectionTrait>(db: &C, now: Timestamp) -> Result<bool> {
     let now = now.as_microsecond();
     let mut sql = Sql::new(db.get_database_backend(), "SELECT client FROM job WHERE due <= ");

@@ -70,6 +70,7 @@ pub async fn connect_with(options: ConnectOptions) -> Result<Arc<dyn Store>> {
         let path = sqlite::path(url)?;
         let db = sqlite::open_writer(&path).await?;
         tautline_migrations::migrate(&db).await.map_err(failed)?;
+        jobs::free_all(&db).await?;
         (sqlite::open_readers(&path, options.connections_max).await?, Some(Writer::new(path, db)))
     } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
         let db = postgres::open(url, options.connections_max).await?;

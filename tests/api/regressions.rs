@@ -41,6 +41,24 @@ on_both! {
         assert_eq!(stored["participant"][0]["actor"]["reference"], "Patient/known");
     }
 
+    async fn a_corrected_answer_replaces_the_earlier_one(server: &Server) {
+        server.push(&crate::story::withdrawing("word", &crate::story::start_for(15), 3)).await;
+        server.settle().await;
+        let active = "Flag?patient=word&status=active&code=engagement-drop";
+        let flag = server.all(active).await.pop().expect("a flag")["id"].as_str().expect("id").to_owned();
+        for (n, code) in ["rupture-no", "rupture-yes"].into_iter().enumerate() {
+            let issued = (Timestamp::now() - SignedDuration::from_secs(10 - n as i64)).to_string();
+            let judgement = json!({"resourceType": "Observation", "id": format!("word-{n}"), "status": "final",
+                "code": {"coding": [{"system": "https://tautline.example/fhir/CodeSystem/signal", "code": "judgement"}]},
+                "subject": {"reference": "Patient/word"}, "focus": [{"reference": format!("Flag/{flag}")}],
+                "issued": issued, "effectiveDateTime": issued,
+                "valueCodeableConcept": {"coding": [{"system": "https://tautline.example/fhir/CodeSystem/judgement", "code": code}]}});
+            server.put(&format!("/fhir/Observation/word-{n}"), &judgement).await.expect(201);
+            server.settle().await;
+            assert_eq!(server.all(active).await.len(), n, "{code}");
+        }
+    }
+
     async fn many_faults_are_no_large_request(server: &Server) {
         let items: Vec<_> = (0..80).map(|_| json!({"text": "no linkId"})).collect();
         let form = json!({"resourceType": "QuestionnaireResponse", "status": "completed", "item": items});

@@ -10,7 +10,7 @@ mod sessions;
 mod tasks;
 
 use super::fact::Fact;
-use super::{Administration, Judgement, Measures, Source, SourceKind, Timeline};
+use super::{Administration, Judgement, Measures, Source, SourceKind, Timeline, Verdict};
 use jiff::Timestamp;
 use std::ops::Range;
 
@@ -67,6 +67,7 @@ pub fn timeline(facts: impl IntoIterator<Item = VersionedFact>, measures: &Measu
     }
     sort(&mut timeline);
     once(&mut timeline.administrations);
+    last_word(&mut timeline.judgements);
     sessions::replacements(&mut timeline.slots, &all);
     timeline.endings = endings::endings(&all, &timeline);
     timeline
@@ -100,6 +101,25 @@ fn once(forms: &mut Vec<Administration>) {
         }
     }
     *forms = kept;
+}
+
+/// Of several answers to "was there a rupture?" about one Flag the last one stands, and what was said twice was
+/// said once, first.
+fn last_word(judgements: &mut Vec<Judgement>) {
+    let answers =
+        |one: &Judgement| matches!(one.verdict, Verdict::RuptureYes | Verdict::RuptureNo | Verdict::RuptureUnsure);
+    let all = judgements.clone();
+    let mut place = 0;
+    judgements.retain(|judgement| {
+        let (before, after) = (&all[..place], &all[place + 1..]);
+        place += 1;
+        let about = |other: &&Judgement| other.flag == judgement.flag;
+        if answers(judgement) {
+            !after.iter().filter(about).any(answers)
+        } else {
+            judgement.note.is_some() || !before.iter().filter(about).any(|other| other.verdict == judgement.verdict)
+        }
+    });
 }
 
 /// Every resource of the client with its versions in the sender's order.

@@ -33,6 +33,10 @@ impl Flags {
         self.engagement.is_some()
     }
 
+    pub fn no_contact(&self) -> bool {
+        self.engagement.is_some_and(|open| self.episodes[open.episode].why == Why::NoContact)
+    }
+
     pub fn not_on_track(&self) -> bool {
         self.not_on_track.is_some()
     }

@@ -44,7 +44,7 @@ impl Pass<'_> {
             engagement_probability,
             carried,
             signals: SignalKind::ALL.map(|kind| self.signal(kind, evidence[kind as usize], e)),
-            pattern: self.pattern(probability, &e.gathered),
+            pattern: if self.silent(as_of) { Pattern::None } else { self.pattern(probability, &e.gathered) },
             band,
             baseline_steps: self.baseline_steps(),
             warming_up: self.warming_up(),
@@ -85,7 +85,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Withdrawal shows in what is left undone, dissatisfaction in what is said and scored.
+    /// Withdrawal shows in what is left undone, dissatisfaction in what is said and scored; good behaviour with
+    /// nothing said is neither.
     fn pattern(&self, probability: f64, gathered: &[f64; 5]) -> Pattern {
         let c = &self.c.flag;
         if probability < c.resolve && !self.flags.engagement() {
@@ -96,7 +97,7 @@ impl Pass<'_> {
         let balance = quiet - c.pattern_weight * said;
         if balance >= c.pattern {
             Pattern::Withdrawal
-        } else if balance <= -c.pattern {
+        } else if balance <= -c.pattern && said > 0.0 {
             Pattern::Confrontation
         } else {
             Pattern::None

@@ -33,9 +33,23 @@ impl Pass<'_> {
         }
         if self.record.next_standing(self.standing, at, true).is_some() {
             self.quiet.free = None;
-        } else if self.quiet.free.is_none() {
+            self.contact(at);
+        } else if self.quiet.free.is_none() || self.quiet.busy > self.quiet.free {
+            // the second: a session that was held and never booked
+            if self.quiet.free.is_some() {
+                self.contact(at);
+            }
             self.quiet.free = self.quiet.busy;
             self.quiet.freed = Some(at);
+        }
+    }
+
+    /// Something is booked, or was held: an episode of no contact is over. Should the booking fall through, the
+    /// same silence may be told again.
+    fn contact(&mut self, at: Timestamp) {
+        if self.flags.no_contact() {
+            self.flags.close_engagement(at, Closing::Resolved);
+            self.quiet.told = None;
         }
     }
 

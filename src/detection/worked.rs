@@ -3,7 +3,7 @@
 use super::laws::{DAY, HOUR, KEPT, at, due, form, homework, phq9, slot};
 use super::{Constants, assess};
 use crate::domain::*;
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
 
 const WEEK: i64 = 7 * DAY;
 
@@ -179,6 +179,66 @@ fn silence_is_told_and_becomes_disengagement() {
     next.booked = Some(at(last + DAY));
     client.t.slots.push(next);
     assert!(engagement(&client.until(last + 4 * WEEK)).is_empty());
+}
+
+/// The tester's: last kept at week 5, booked at week 8 for week 9; the Flag had opened at week 7.
+#[test]
+fn a_booking_ends_no_contact() {
+    let mut client = Client::new();
+    client.good(6);
+    let (last, booked) = (5 * WEEK, 8 * WEEK);
+    let mut next = slot("next", 9 * WEEK + DAY, SlotOutcome::Booked);
+    next.booked = Some(at(booked));
+    client.t.slots.push(next);
+    let told = client.until(booked);
+    assert_eq!((engagement(&told)[0].why, engagement(&told)[0].closed), (Why::NoContact, None));
+    let course = client.until(9 * WEEK);
+    let episodes = engagement(&course);
+    assert_eq!(episodes.len(), 1);
+    assert_eq!(episodes[0].opened, at(last + 2 * WEEK));
+    assert_eq!(episodes[0].closed, Some((at(booked), Closing::Resolved)));
+    let open = course.open.unwrap();
+    assert!(!open.no_contact && open.flags.is_empty());
+    // the service calls it off: nothing is booked again, and the silence is told again
+    client.t.slots.last_mut().unwrap().outcome = SlotOutcome::CancelledByService;
+    client.t.slots.last_mut().unwrap().outcome_known = at(booked + DAY);
+    let course = client.until(booked + 2 * DAY);
+    assert_eq!(engagement(&course)[1].opened, at(booked + DAY));
+    assert!(course.open.unwrap().no_contact);
+}
+
+/// Never booked, only held: written down at its start or later.
+#[test]
+fn a_walk_in_ends_no_contact() {
+    let mut client = Client::new();
+    client.good(6);
+    let came = 5 * WEEK + 24 * DAY;
+    let mut walk_in = slot("walk-in", came, KEPT);
+    walk_in.booked = Some(at(came));
+    client.t.slots.push(walk_in);
+    let course = client.until(came + DAY);
+    assert_eq!(engagement(&course)[0].closed, Some((at(came), Closing::Resolved)));
+    assert!(!course.open.unwrap().no_contact);
+    // silence starts again from there
+    let course = client.until(came + 40 * DAY);
+    assert_eq!(engagement(&course).len(), 2);
+    assert!(engagement(&course)[1].opened > at(came + 2 * WEEK) - DAY.seconds());
+}
+
+#[test]
+fn absence_alone_is_neither_withdrawal_nor_confrontation() {
+    let mut client = Client::new();
+    client.good(12);
+    for days in [15, 30, 60, 100] {
+        let open = client.until(11 * WEEK + days * DAY).open.unwrap();
+        assert!(open.no_contact);
+        assert_eq!(open.pattern, Pattern::None, "after {days} days");
+    }
+    // the same, with a session far ahead: no silence, but a flag may stand
+    let mut next = slot("next", 11 * WEEK + 80 * DAY, SlotOutcome::Booked);
+    next.booked = Some(at(11 * WEEK + 50 * DAY));
+    client.t.slots.push(next);
+    assert_ne!(client.until(11 * WEEK + 60 * DAY).open.unwrap().pattern, Pattern::Confrontation);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Composition root: the only place that knows every concrete type.
 
+use crate::api::audit::Trail;
 use crate::api::metrics::Metrics;
 use crate::api::{self, State};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::detection::Constants;
 use crate::pipeline::Pipeline;
+use crate::smart::Smart;
 use crate::{store, worker};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
@@ -29,6 +31,7 @@ pub struct Running {
     handle: ServerHandle,
     server: JoinHandle<std::io::Result<()>>,
     worker: JoinHandle<()>,
+    scribe: JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
 
@@ -82,9 +85,13 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     pipeline.load_measures().await.map_err(broken)?;
     pipeline.publish_device().await.map_err(broken)?;
     let metrics = Metrics::new().map_err(|error| StartError(error.to_string()))?;
+    let smart = Smart::new(&config).map_err(StartError)?;
     let (stop, stopping) = watch::channel(false);
-    let worker = tokio::spawn(worker::run(Arc::clone(&pipeline), metrics.clone(), stopping));
-    let state = web::Data::new(State { config, pipeline, metrics, started: clock.now(), secret: clock.new_id() });
+    let worker = tokio::spawn(worker::run(Arc::clone(&pipeline), metrics.clone(), stopping.clone()));
+    let (trail, scribe) = Trail::start(Arc::clone(&pipeline), stopping);
+    let started = clock.now();
+    let secret = clock.new_id();
+    let state = web::Data::new(State { config, pipeline, metrics, smart, trail, started, secret });
     let shared = state.clone();
     let server = HttpServer::new(move || {
         App::new()
@@ -101,7 +108,7 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     .run();
     let handle = server.handle();
     let server = tokio::spawn(server);
-    Ok(Running { address, state, handle, server, worker, stop })
+    Ok(Running { address, state, handle, server, worker, scribe, stop })
 }
 
 impl Running {
@@ -127,6 +134,7 @@ impl Running {
         let _ = self.stop.send(true);
         self.state.pipeline.bell.notify_one();
         let _ = self.worker.await;
+        let _ = self.scribe.await;
     }
 }
 

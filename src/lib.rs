@@ -15,6 +15,7 @@
 //! | [`fhir`] | the border: check, read, write, search, the tables | `domain`, serde_json; fhirbolt in the member crate `codec`, a second judge in its tests |
 //! | [`store`] | what is kept; sea-orm in `store::sea` alone | the database |
 //! | [`pipeline`] | the only corridor: ingest and assess | all of the above |
+//! | [`smart`] | keys: tokens, scopes, the embedded authorization server, launch | the network |
 //! | [`worker`] | claims clients that are due | `pipeline` |
 //! | [`api`], [`view`] | the doors, and the page | actix; `view` is pure |
 //! | [`cli`] | demo, simulate, backtest | |
@@ -30,6 +31,7 @@ pub mod domain;
 pub mod error;
 pub mod fhir;
 pub mod pipeline;
+pub mod smart;
 pub mod store;
 pub mod view;
 pub mod words;

@@ -15,7 +15,7 @@ use crate::store::{Key, Query};
 use crate::view::{self, CaseloadModel, CaseloadRow, PageModel, Published, Said, Thresholds};
 use crate::words::{Manner, Person};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -78,10 +78,11 @@ fn refusal(error: &Error) -> HttpResponse {
     html(status, view::message("", title, &error.to_string()))
 }
 
-fn access(state: &State, headers: &HeaderMap) -> Result<Access> {
-    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    Access::of(state.config.auth, token)
-        .map_err(|_| Error::new(IssueType::Login, "Open this page from the client's chart in your record system."))
+async fn access(state: &State, http: &HttpRequest) -> Result<Access> {
+    super::auth::access(state, http).await.map_err(|error| match error.status {
+        401 => Error::new(IssueType::Login, "Open this page from the client's chart in your record system."),
+        _ => error,
+    })
 }
 
 #[derive(Deserialize)]
@@ -97,7 +98,7 @@ async fn page(
     look: web::Query<Look>,
 ) -> HttpResponse {
     let made = async {
-        access(&state, http.headers())?.read("Patient")?;
+        access(&state, &http).await?.page(&id)?;
         draw_page(&state, &id, look.as_of.as_deref()).await
     };
     match made.await {
@@ -237,7 +238,10 @@ async fn json(state: &State, kind: &'static str, id: &str) -> Result<Option<Valu
 
 async fn caseload(state: web::Data<State>, http: HttpRequest) -> HttpResponse {
     let made = async {
-        access(&state, http.headers())?.read("Patient")?;
+        let access = access(&state, &http).await?;
+        if !access.caseload() {
+            return Err(Error::new(IssueType::Forbidden, "This launch is for one client alone."));
+        }
         draw_caseload(&state).await
     };
     match made.await {
@@ -358,12 +362,13 @@ async fn judge(
     form: web::Form<Judged>,
 ) -> HttpResponse {
     let done = async {
-        access(&state, http.headers())?.write("Observation")?;
+        let access = access(&state, &http).await?;
+        access.page(&id)?;
         if !same(&form.csrf, &csrf(&state.secret, &id)) {
             let text = "The form is too old, or was not sent from this page. Please go back, reload and try again.";
             return Err(Error::new(IssueType::Forbidden, text));
         }
-        keep_judgement(&state, &id, &form).await
+        keep_judgement(&state, &access, &id, &form).await
     };
     match done.await {
         Ok(()) => {
@@ -374,7 +379,7 @@ async fn judge(
     }
 }
 
-async fn keep_judgement(state: &State, client: &str, form: &Judged) -> Result<()> {
+async fn keep_judgement(state: &State, access: &Access, client: &str, form: &Judged) -> Result<()> {
     if !super::rest::is_id(client) {
         return Err(Error::not_found("client", client));
     }
@@ -410,7 +415,7 @@ async fn keep_judgement(state: &State, client: &str, form: &Judged) -> Result<()
     }
     let action = Action::Update { target: Target::Id(id), resource, if_match: None, must_be_new: false };
     let write = Write { kind: "Observation", full_url: None, prefix: String::new(), action };
-    pipeline.write(vec![write]).await?;
+    pipeline.write_by(access, vec![write]).await?;
     Ok(())
 }
 

@@ -3,7 +3,10 @@
 use super::access::Access;
 use super::rest::{self, Prefer, Request, Return};
 use super::{BODY_BYTES_MAX, BODY_SECONDS_MAX, State, respond};
+use super::{audit, auth};
+use crate::config::Auth;
 use crate::error::{Error, Result};
+use crate::fhir::audit::{Asker, Interaction};
 use crate::fhir::bundle::{Target, Verb, pairs};
 use crate::fhir::check;
 use crate::fhir::outcome::IssueType;
@@ -17,7 +20,7 @@ use std::time::{Duration, SystemTime};
 pub async fn fhir(state: web::Data<State>, http: HttpRequest, payload: web::Payload) -> HttpResponse {
     let started = std::time::Instant::now();
     let pretty = http.query_string().contains("_pretty=true");
-    let answer = carry(&state, &http, payload).await;
+    let answer = guarded(&state, &http, payload).await;
     let response = match answer {
         Ok(response) => respond::success(response, pretty),
         Err(error) => respond::failure(&error),
@@ -30,15 +33,57 @@ pub async fn nowhere() -> HttpResponse {
     respond::failure(&Error::new(IssueType::NotFound, "There is nothing at this path."))
 }
 
-async fn carry(state: &State, http: &HttpRequest, payload: web::Payload) -> Result<rest::Response> {
+/// Asks who it is, answers, and keeps what left in the trail.
+async fn guarded(state: &State, http: &HttpRequest, payload: web::Payload) -> Result<rest::Response> {
+    let context = state.pipeline.term_context();
+    let path = http.match_info().get("path").unwrap_or_default();
+    if path == "metadata" && matches!(*http.method(), Method::GET | Method::HEAD) {
+        return carry(state, &Access::open(context), http, payload).await;
+    }
+    let now = state.pipeline.clock.now();
+    let line = format!("{} {}", http.method(), http.uri().path_and_query().map_or("", |whole| whole.as_str()));
+    let asked = |status| audit::Asked {
+        interaction: interaction(http.method(), path),
+        request: &line,
+        named: path.strip_prefix("Patient/").and_then(|rest| rest.split('/').next()).filter(|id| rest::is_id(id)),
+        status,
+    };
+    let access = match auth::access(state, http).await {
+        Ok(access) => access,
+        Err(error) => {
+            let stranger = Asker { address: auth::address(http), ..Asker::default() };
+            if state.config.auth == Auth::Smart {
+                state.trail.keep_if_room(audit::of_stranger(&stranger, &asked(error.status), now, &context));
+            }
+            return Err(error);
+        }
+    };
+    let answer = carry(state, &access, http, payload).await;
+    let status = answer.as_ref().map_or_else(|error| error.status, |response| response.status);
+    state.trail.keep(audit::of_request(&access, &asked(status), now, &context)).await?;
+    answer
+}
+
+/// What a request is, for the trail.
+fn interaction(method: &Method, path: &str) -> Interaction {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    match (method.as_str(), parts.as_slice()) {
+        (_, [.., last]) if last.starts_with('$') => Interaction::Operation,
+        ("GET" | "HEAD", [_, _, "_history", _]) => Interaction::Vread,
+        ("GET" | "HEAD", [.., "_history"]) => Interaction::History,
+        ("GET" | "HEAD", [_, _]) => Interaction::Read,
+        ("GET" | "HEAD", _) | ("POST", [.., "_search"]) => Interaction::Search,
+        ("POST", []) => Interaction::Batch,
+        ("POST", _) => Interaction::Create,
+        ("PUT", _) => Interaction::Update,
+        ("DELETE", _) => Interaction::Delete,
+        _ => Interaction::Patch,
+    }
+}
+
+async fn carry(state: &State, access: &Access, http: &HttpRequest, payload: web::Payload) -> Result<rest::Response> {
     let headers = http.headers();
     let path = http.match_info().get("path").unwrap_or_default();
-    if path == ".well-known/smart-configuration" {
-        return Err(Error::new(IssueType::NotFound, "This server does not offer SMART authorization yet."));
-    }
-    let open = path == "metadata" && http.method() == Method::GET;
-    let auth = if open { crate::config::Auth::None } else { state.config.auth };
-    let access = Access::of(auth, text(headers, header::AUTHORIZATION))?;
     acceptable(http)?;
     let mut target = Target::read(path, "");
     target.query = pairs(http.query_string());
@@ -74,7 +119,7 @@ async fn carry(state: &State, http: &HttpRequest, payload: web::Payload) -> Resu
         prefix: String::new(),
         full_url: None,
     };
-    rest::answer(state, &access, request).await
+    rest::answer(state, access, request).await
 }
 
 fn verb(method: &Method) -> Result<Verb> {

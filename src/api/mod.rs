@@ -2,14 +2,18 @@
 
 pub mod access;
 mod app_pages;
+pub mod audit;
+mod auth;
 mod health;
 mod http;
 pub mod metrics;
+mod origin;
 pub mod respond;
 pub mod rest;
 
 use crate::config::Config;
 use crate::pipeline::Pipeline;
+use crate::smart::Smart;
 use actix_web::web;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -24,6 +28,8 @@ pub struct State {
     pub config: Config,
     pub pipeline: Arc<Pipeline>,
     pub metrics: metrics::Metrics,
+    pub smart: Smart,
+    pub trail: audit::Trail,
     /// When this process started: the CapabilityStatement's date.
     pub started: Timestamp,
     /// Of this process: what tokens in forms are made with.

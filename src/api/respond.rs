@@ -2,7 +2,7 @@
 
 use super::rest::Response;
 use crate::error::Error;
-use crate::fhir::outcome::operation_outcome;
+use crate::fhir::outcome::{IssueType, operation_outcome};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HttpDate};
@@ -25,7 +25,13 @@ pub fn failure(error: &Error) -> HttpResponse {
     let mut builder =
         HttpResponse::build(StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     if error.status == 401 {
-        builder.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        // Without a token nothing is said to be wrong with it (RFC 6750).
+        let bare = error.issues.iter().all(|issue| issue.code == IssueType::Login);
+        let challenge = if bare { "Bearer" } else { "Bearer error=\"invalid_token\"" };
+        builder.insert_header((header::WWW_AUTHENTICATE, challenge));
+    }
+    if error.status == 403 {
+        builder.insert_header((header::WWW_AUTHENTICATE, "Bearer error=\"insufficient_scope\""));
     }
     if let Some(seconds) = error.retry_after_seconds {
         builder.insert_header((header::RETRY_AFTER, seconds.to_string()));

@@ -21,6 +21,7 @@ pub struct KindRow {
 /// Every type that is kept. The CapabilityStatement, the router and the search are made from it.
 pub const KINDS: &[KindRow] = &[
     row("Appointment", Writer::Others, true),
+    row("AuditEvent", Writer::Ours, false),
     row("CareTeam", Writer::Others, false),
     row("Device", Writer::Ours, false),
     row("Encounter", Writer::Others, true),
@@ -45,6 +46,12 @@ const fn row(name: &'static str, writer: Writer, timeline: bool) -> KindRow {
 #[must_use]
 pub fn kind(name: &str) -> Option<&'static KindRow> {
     KINDS.binary_search_by(|row| row.name.cmp(name)).ok().map(|at| &KINDS[at])
+}
+
+/// Types whose resources belong to a patient: R4's compartment, and `Task.for`. The others are everyone's.
+#[must_use]
+pub fn in_compartment(kind: &str) -> bool {
+    !matches!(kind, "Device" | "Organization" | "Practitioner" | "PractitionerRole" | "Questionnaire")
 }
 
 #[cfg(test)]

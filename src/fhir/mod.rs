@@ -1,6 +1,7 @@
 //! The border: FHIR in, FHIR out. Nothing behind it knows FHIR.
 
 pub mod artefacts;
+pub mod audit;
 pub mod bundle;
 pub mod capability;
 pub mod check;

@@ -7,7 +7,7 @@ use crate::fhir::kinds::kind;
 use crate::fhir::outcome::{Issue, IssueType};
 use crate::fhir::parameters::{TermContext, terms};
 use crate::fhir::{read, search};
-use crate::store::{Head, Key, Kind, Method, Put, StoreError, Tx};
+use crate::store::{Head, Key, Kind, Method, Put, Query, StoreError, Tx};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -57,49 +57,124 @@ pub struct Done {
     pub json: Option<Arc<str>>,
 }
 
+/// One resource, before and after a write.
+#[derive(Clone, Debug)]
+pub struct Change<'a> {
+    pub kind: Kind,
+    /// `None`: there never was one.
+    pub before: Option<Before<'a>>,
+    /// `None`: it is deleted.
+    pub after: Option<After<'a>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Before<'a> {
+    pub client: Option<&'a str>,
+    pub deleted: bool,
+    pub json: &'a str,
+}
+
+#[derive(Clone, Debug)]
+pub struct After<'a> {
+    pub client: Option<&'a str>,
+    pub resource: &'a Value,
+}
+
+/// A write that will be carried out, for the trail.
+#[derive(Clone, Debug)]
+pub struct Traced {
+    pub key: Key,
+    pub version: u64,
+    pub client: Option<Arc<str>>,
+    pub method: Method,
+    /// There was none before.
+    pub created: bool,
+}
+
+/// Who writes, as the transaction asks: inside it, what stands is known and cannot change.
+pub trait Gate: Send + Sync {
+    /// Narrows a search that a write rests on (criteria, references that are searches) to what may be found.
+    ///
+    /// # Errors
+    /// The type may not be searched at all.
+    fn narrow(&self, query: &mut Query) -> Result<()>;
+    /// # Errors
+    /// The change is refused, and with it the whole transaction.
+    fn admits(&self, change: &Change) -> Result<()>;
+    /// What to keep of it, in the same transaction.
+    fn trace(&self, writes: &[Traced], now: Timestamp) -> Vec<Put>;
+}
+
+/// Our own work.
+struct Ourselves;
+
+impl Gate for Ourselves {
+    fn narrow(&self, _: &mut Query) -> Result<()> {
+        Ok(())
+    }
+
+    fn admits(&self, _: &Change) -> Result<()> {
+        Ok(())
+    }
+
+    fn trace(&self, _: &[Traced], _: Timestamp) -> Vec<Put> {
+        Vec::new()
+    }
+}
+
 impl Pipeline {
+    /// [`Pipeline::write_by`] ourselves: nobody is asked, nothing is traced.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn write(&self, writes: Vec<Write>) -> Result<Vec<Done>> {
+        self.write_by(&Ourselves, writes).await
+    }
+
     /// Carries out `writes` as one transaction: all or nothing, durable when it returns.
     ///
     /// # Errors
-    /// A precondition that does not hold, a reference that cannot be resolved, the database.
-    pub async fn write(&self, writes: Vec<Write>) -> Result<Vec<Done>> {
+    /// What the gate refuses, a precondition that does not hold, a reference that cannot be resolved, the database.
+    pub async fn write_by(&self, gate: &dyn Gate, writes: Vec<Write>) -> Result<Vec<Done>> {
         let mut left = writes;
         for _ in 1..if self.shared { TRIES_MAX } else { 1 } {
-            match self.attempt(left.clone()).await {
+            match self.attempt(gate, left.clone()).await {
                 Err(Lost::Race) => {}
                 Err(Lost::For(error)) => return Err(error),
                 Ok(done) => return Ok(done),
             }
         }
         let last = std::mem::take(&mut left);
-        self.attempt(last).await.map_err(|lost| match lost {
+        self.attempt(gate, last).await.map_err(|lost| match lost {
             Lost::Race => StoreError::Conflict.into(),
             Lost::For(error) => error,
         })
     }
 
-    async fn attempt(&self, writes: Vec<Write>) -> std::result::Result<Vec<Done>, Lost> {
+    async fn attempt(&self, gate: &dyn Gate, writes: Vec<Write>) -> std::result::Result<Vec<Done>, Lost> {
         let context = self.term_context();
         let mut tx = self.store.begin().await?;
         let mut plans = Vec::with_capacity(writes.len());
         for write in writes {
-            plans.push(self.plan(tx.as_mut(), write, &context).await?);
+            plans.push(self.plan(tx.as_mut(), gate, write, &context).await?);
         }
         if let Some(issue) = twice(&plans) {
             return Err(Lost::For(issue.into()));
         }
-        self.link(tx.as_mut(), &mut plans, &context).await?;
+        self.link(tx.as_mut(), gate, &mut plans, &context).await?;
 
         let keys: Vec<Key> = plans.iter().filter(|plan| !plan.fresh).map(|plan| plan.key.clone()).collect();
         let heads: HashMap<Key, Head> =
             tx.heads(&keys).await?.into_iter().map(|head| (head.key.clone(), head)).collect();
         let now = self.now();
         let mut puts = Vec::new();
+        let mut traced = Vec::new();
         let mut done = Vec::with_capacity(plans.len());
         let mut clients: BTreeSet<Arc<str>> = BTreeSet::new();
         let mut questionnaires = false;
         for plan in plans {
             let head = heads.get(&plan.key);
+            traced.extend(admitted(gate, &plan, head)?);
             let (mut put, mut one) = self.carry_out(plan, head, now, &context)?;
             if let Some(late) = put.as_ref().filter(|put| put.behind)
                 && let Some(dated) = late.sender_updated
@@ -119,6 +194,7 @@ impl Pipeline {
                 puts.push(put);
             }
         }
+        puts.extend(gate.trace(&traced, now));
         if puts.is_empty() {
             // What was decided on may be another writer's, and not yet synced.
             tx.commit().await?;
@@ -143,7 +219,13 @@ impl Pipeline {
     }
 
     /// Settles which key a write is about.
-    async fn plan(&self, tx: &mut dyn Tx, write: Write, context: &TermContext) -> std::result::Result<Plan, Lost> {
+    async fn plan(
+        &self,
+        tx: &mut dyn Tx,
+        gate: &dyn Gate,
+        write: Write,
+        context: &TermContext,
+    ) -> std::result::Result<Plan, Lost> {
         let Write { kind, full_url, prefix, action } = write;
         let new = |id: String| Key { kind, id: id.into() };
         let (key, fresh, work) = match action {
@@ -151,7 +233,7 @@ impl Pipeline {
                 None => {
                     (new(self.clock.new_id()), true, Work::Put { resource, method: Method::Post, check: Check::None })
                 }
-                Some(criteria) => match self.find(tx, kind, &criteria, context).await?.as_slice() {
+                Some(criteria) => match self.find(tx, gate, kind, &criteria, context).await?.as_slice() {
                     [] => (
                         new(self.clock.new_id()),
                         true,
@@ -167,7 +249,7 @@ impl Pipeline {
                     Target::Id(id) => (new(id), false, Work::Put { resource, method: Method::Put, check }),
                     Target::Criteria(criteria) => {
                         let named = resource.get("id").and_then(Value::as_str).map(str::to_owned);
-                        match self.find(tx, kind, &criteria, context).await?.as_slice() {
+                        match self.find(tx, gate, kind, &criteria, context).await?.as_slice() {
                             [] => {
                                 // Update as create: the client's id where it gives one.
                                 let id = named.unwrap_or_else(|| self.clock.new_id());
@@ -196,7 +278,8 @@ impl Pipeline {
                 let check = if_match.map_or(Check::None, Check::Version);
                 match target {
                     Target::Id(id) => (new(id), false, Work::Delete { check }),
-                    Target::Criteria(criteria) => match self.find(tx, kind, &criteria, context).await?.as_slice() {
+                    Target::Criteria(criteria) => match self.find(tx, gate, kind, &criteria, context).await?.as_slice()
+                    {
                         [] => (new(String::new()), true, Work::Keep),
                         [one] => (one.clone(), false, Work::Delete { check }),
                         _ => return Err(several(&prefix, "request.url").into()),
@@ -210,20 +293,28 @@ impl Pipeline {
     async fn find(
         &self,
         tx: &mut dyn Tx,
+        gate: &dyn Gate,
         kind: Kind,
         criteria: &[(String, String)],
         context: &TermContext,
     ) -> std::result::Result<Vec<Key>, Lost> {
-        let found = search::read(kind, criteria, context, true).map_err(Error::from)?;
+        let mut found = search::read(kind, criteria, context, true).map_err(Error::from)?;
         if found.query.filters.is_empty() {
             let text = "A conditional interaction needs at least one search parameter.";
             return Err(Lost::For(Error::new(IssueType::Invalid, text).with_status(412)));
         }
+        gate.narrow(&mut found.query)?;
         Ok(tx.matches(&found.query, 2).await?)
     }
 
     /// Makes references between the entries of one Bundle, and references that are searches, point where they mean.
-    async fn link(&self, tx: &mut dyn Tx, plans: &mut [Plan], context: &TermContext) -> std::result::Result<(), Lost> {
+    async fn link(
+        &self,
+        tx: &mut dyn Tx,
+        gate: &dyn Gate,
+        plans: &mut [Plan],
+        context: &TermContext,
+    ) -> std::result::Result<(), Lost> {
         let mut names: HashMap<String, String> = plans
             .iter()
             .filter(|plan| !matches!(plan.work, Work::Delete { .. }))
@@ -243,7 +334,7 @@ impl Pipeline {
                         .with_status(412)
                 };
                 let row = known.ok_or_else(unresolved)?;
-                match self.find(tx, row.name, &target.query, context).await?.as_slice() {
+                match self.find(tx, gate, row.name, &target.query, context).await?.as_slice() {
                     [one] => names.insert(reference, format!("{}/{}", one.kind, one.id)),
                     _ => return Err(unresolved().into()),
                 };
@@ -422,6 +513,37 @@ impl Check {
         }
         Ok(())
     }
+}
+
+/// Asks the gate about one plan.
+fn admitted(gate: &dyn Gate, plan: &Plan, head: Option<&Head>) -> Result<Option<Traced>> {
+    let before = head.map(|head| Before { client: head.client.as_deref(), deleted: head.deleted, json: &head.json });
+    let (method, resource) = match &plan.work {
+        Work::Keep => return Ok(None),
+        Work::Put { resource, method, .. } => (*method, Some(resource)),
+        Work::Delete { .. } => (Method::Delete, None),
+    };
+    let client: Option<Arc<str>> = match resource {
+        // Its id may be ours to give.
+        Some(_) if plan.key.kind == "Patient" => Some(Arc::clone(&plan.key.id)),
+        Some(resource) => read::client(resource).map(Arc::from),
+        None => head.and_then(|head| head.client.clone()),
+    };
+    let after = resource.map(|resource| After { client: client.as_deref(), resource });
+    gate.admits(&Change { kind: plan.key.kind, before, after }).map_err(|mut error| {
+        if !plan.prefix.is_empty() {
+            let place = format!("{}request.url", plan.prefix);
+            error.issues.iter_mut().for_each(|issue| issue.expression = Some(place.clone()));
+        }
+        error
+    })?;
+    Ok(Some(Traced {
+        key: plan.key.clone(),
+        version: head.map_or(1, |head| head.last_version + 1),
+        client,
+        method,
+        created: head.is_none_or(|head| head.deleted),
+    }))
 }
 
 fn at(issue: Issue, prefix: &str, part: &str) -> Issue {

@@ -31,6 +31,8 @@ pub struct Version {
     /// Our own `meta.lastUpdated`, microseconds kept; never used as evidence.
     pub updated: Timestamp,
     pub deleted: bool,
+    /// Compartment: logical id of the Patient it belonged to.
+    pub client: Option<Arc<str>>,
     /// Method that made it: POST, PUT, PATCH or DELETE (history's `request.method`).
     pub method: Method,
     /// The whole resource as it is given back, `meta` ours; empty for a deletion.
@@ -121,12 +123,23 @@ pub struct Query {
     pub client: Option<Arc<str>>,
     /// All must hold.
     pub filters: Vec<Filter>,
+    /// What the asker may find: a resource must fit one of these. Empty: anything.
+    pub allowed: Vec<Allowed>,
     /// Keys in order; ties by the store's own sequence. Empty: newest first.
     pub sort: Vec<Sort>,
     pub count: usize,
     pub after: Option<Cursor>,
     /// Count all matches (costs a scan of them).
     pub total: bool,
+}
+
+/// One share of what somebody may find.
+#[derive(Clone, Debug, Default)]
+pub struct Allowed {
+    /// In this client's compartment; `None`: in any, or in none.
+    pub client: Option<Arc<str>>,
+    /// All must hold.
+    pub filters: Vec<Filter>,
 }
 
 #[derive(Clone, Debug)]

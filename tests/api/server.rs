@@ -91,7 +91,25 @@ impl Server {
             auth: Some(Auth::None),
             ..Options::default()
         };
-        let config = Config::read(&options).expect("the configuration reads");
+        Self::start_with(&options).await
+    }
+
+    /// With a configuration file of these lines, on a port of its own.
+    pub async fn configured(place: &Place, lines: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tautline.toml");
+        std::fs::write(&path, lines).expect("written");
+        let options = Options {
+            config: Some(path),
+            listen: "127.0.0.1:0".parse().ok(),
+            database_url: Some(place.url.clone()),
+            ..Options::default()
+        };
+        Self::start_with(&options).await
+    }
+
+    async fn start_with(options: &Options) -> Self {
+        let config = Config::read(options).expect("the configuration reads");
         let running = app::start(config).await.expect("the server starts");
         let base = format!("http://{}", running.address);
         Self { running, client: Client::builder().no_proxy().build().expect("a client"), base }

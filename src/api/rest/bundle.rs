@@ -56,7 +56,7 @@ async fn transaction(state: &State, access: &Access, prefer: Prefer, entries: Ve
     // R4: DELETE, then POST, then PUT; reads see what was written.
     writes.sort_by_key(|(verb, index, _)| (*verb, *index));
     let (places, writes): (Vec<usize>, Vec<_>) = writes.into_iter().map(|(_, index, write)| (index, write)).unzip();
-    let done = state.pipeline.write(writes).await?;
+    let done = state.pipeline.write_by(access, writes).await?;
     let mut answers: Vec<Option<String>> = vec![None; count];
     for (index, done) in places.into_iter().zip(done) {
         answers[index] = Some(answer_entry(&base, &respond(&base, prefer_in_bundle(prefer), done)));

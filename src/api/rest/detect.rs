@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::fhir::outcome::IssueType;
 use crate::fhir::{time, write};
 use crate::pipeline::assess::Spoken;
+use crate::smart::scope::Right;
 use crate::store::Key;
 use crate::words::{Manner, Person};
 use serde_json::Value;
@@ -16,6 +17,9 @@ pub async fn detect_rupture(state: &State, access: &Access, request: Request) ->
         access.read(kind)?;
     }
     let client = request.target.path[1].as_str();
+    if !access.may_see("Patient", Some(client), Right::Read, || None) {
+        return Err(Error::not_found("Patient", client));
+    }
     let pipeline = &state.pipeline;
     let as_of = match as_of(&request)? {
         None => pipeline.clock.now(),
@@ -32,7 +36,16 @@ pub async fn detect_rupture(state: &State, access: &Access, request: Request) ->
     let person = Person { given: None, ..pipeline.person(client).await? };
     let sentences = Spoken { person, manner: Manner { time_zone: pipeline.zone.clone(), ..Manner::default() } };
     let context = pipeline.write_context(as_of, None, &sentences);
-    let bundle = write::detect_rupture_bundle(client, &assessed.course, &pipeline.base, &context);
+    let mut bundle = write::detect_rupture_bundle(client, &assessed.course, &pipeline.base, &context);
+    if let Some(entries) = bundle.get_mut("entry").and_then(Value::as_array_mut) {
+        entries.retain(|entry| {
+            let resource = entry.get("resource");
+            let kind = resource.and_then(|one| one.get("resourceType")).and_then(Value::as_str).unwrap_or_default();
+            let of = resource.and_then(crate::fhir::read::client);
+            access.may_see(kind, of.as_deref(), Right::Read, || resource.cloned())
+        });
+    }
+    access.note_client(client);
     Ok(Response::json(&bundle))
 }
 

@@ -21,7 +21,7 @@ pub async fn read(state: &State, access: &Access, request: Request) -> Result<Re
     let row = row(&request)?;
     let key = Key { kind: row.name, id: request.target.path[1].as_str().into() };
     access.read(row.name)?;
-    let Some(version) = state.pipeline.store.read(&key).await? else {
+    let Some(version) = state.pipeline.store.read(&key).await?.filter(|version| access.sees(version)) else {
         // A measure that is shipped, where nobody has stored one of the same name.
         return own.map(|text| Response::text(text.to_owned())).ok_or_else(|| Error::not_found(row.name, &key.id));
     };
@@ -38,9 +38,11 @@ pub async fn vread(state: &State, access: &Access, request: Request) -> Result<R
     let key = Key { kind: row.name, id: request.target.path[1].as_str().into() };
     access.read(row.name)?;
     let version = request.target.path[3].parse().unwrap_or(u64::MAX);
-    let version =
-        state.pipeline.store.read_version(&key, version).await?.ok_or_else(|| Error::not_found(row.name, &key.id))?;
-    found(version)
+    let store = &state.pipeline.store;
+    // Who may not see what stands now sees none of what was.
+    let now = store.read(&key).await?.filter(|version| access.sees(version));
+    let then = if now.is_some() { store.read_version(&key, version).await? } else { None };
+    found(then.filter(|version| access.sees(version)).ok_or_else(|| Error::not_found(row.name, &key.id))?)
 }
 
 fn found(version: Version) -> Result<Response> {

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::fhir::definitions::resource_type;
 use crate::fhir::outcome::{Issue, IssueType, Severity, operation_outcome};
 use crate::fhir::search::{self, Search, Summary};
+use crate::smart::scope::Right;
 use crate::store::{Page, Version};
 use serde_json::{Value, json};
 
@@ -17,10 +18,11 @@ pub async fn search(state: &State, access: &Access, request: Request) -> Result<
         return Ok(Response::text(artefact::search(name, &request.target.query, &base)));
     }
     let row = row(&request)?;
-    access.read(row.name)?;
+    access.search(row.name)?;
     let context = state.pipeline.term_context();
-    let search = search::read(row.name, &request.target.query, &context, request.prefer.strict)?;
-    let page = if search.summary == Summary::Count && search.query.after.is_none() {
+    let mut search = search::read(row.name, &request.target.query, &context, request.prefer.strict)?;
+    access.restrict(&mut search.query);
+    let mut page = if search.summary == Summary::Count && search.query.after.is_none() {
         let mut query = search.query.clone();
         query.count = 0;
         query.total = true;
@@ -28,6 +30,7 @@ pub async fn search(state: &State, access: &Access, request: Request) -> Result<
     } else {
         state.pipeline.store.search(&search.query).await?
     };
+    page.versions.retain(|version| access.sees_by(version, Right::Search));
     Ok(Response::text(bundle(&base, row.name, &search, &page)))
 }
 

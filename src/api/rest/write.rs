@@ -10,6 +10,7 @@ use crate::fhir::outcome::{Issue, IssueType, operation_outcome};
 use crate::fhir::write::judgement;
 use crate::fhir::{check, read};
 use crate::pipeline::ingest::{Action, Done, Target, Write};
+use crate::smart::scope::Right;
 use serde_json::Value;
 
 pub async fn create(state: &State, access: &Access, request: Request) -> Result<Response> {
@@ -27,7 +28,7 @@ pub async fn delete(state: &State, access: &Access, request: Request) -> Result<
 async fn one(state: &State, access: &Access, request: Request) -> Result<Response> {
     let prefer = request.prefer;
     let write = write_of(state, access, request).await?;
-    let done = state.pipeline.write(vec![write]).await?;
+    let done = state.pipeline.write_by(access, vec![write]).await?;
     let done = done.into_iter().next().ok_or_else(|| Error::new(IssueType::Exception, "The server failed."))?;
     Ok(respond(&state.config.fhir_base(), prefer, done))
 }
@@ -37,11 +38,19 @@ pub(super) async fn write_of(state: &State, access: &Access, request: Request) -
     let id = request.target.path.get(1).cloned();
     let row = match request.verb {
         Verb::Post | Verb::Put if request.body.as_ref().is_some_and(judgement::is_judgement) => {
-            judgement_row(state, &request, id.as_deref()).await?
+            judgement_row(state, access, &request, id.as_deref()).await?
         }
         _ => writable(&request)?,
     };
-    access.write(row.name)?;
+    let rights: &[Right] = match request.verb {
+        Verb::Post => &[Right::Create],
+        Verb::Put => &[Right::Update, Right::Create],
+        _ => &[Right::Delete],
+    };
+    // Which of the two an update is, the transaction knows.
+    if rights.iter().all(|right| access.may(row.name, *right).is_err()) {
+        access.may(row.name, rights[0])?;
+    }
     let Request { verb, target, if_match, if_none_match, if_none_exist, body, prefix, full_url, .. } = request;
     let if_match = if_match.as_deref().map(version_of).transpose()?;
     let aim = match id.clone() {
@@ -66,7 +75,12 @@ pub(super) async fn write_of(state: &State, access: &Access, request: Request) -
 }
 
 /// Observation is ours to write, but for judgements: never over a finding.
-async fn judgement_row(state: &State, request: &Request, id: Option<&str>) -> Result<&'static KindRow> {
+async fn judgement_row(
+    state: &State,
+    access: &Access,
+    request: &Request,
+    id: Option<&str>,
+) -> Result<&'static KindRow> {
     let row = row(request)?;
     if row.name != "Observation" {
         return writable(request);
@@ -74,6 +88,8 @@ async fn judgement_row(state: &State, request: &Request, id: Option<&str>) -> Re
     if let Some(id) = id {
         let key = crate::store::Key { kind: row.name, id: id.into() };
         let stands = state.pipeline.store.read(&key).await?.filter(|version| !version.deleted);
+        // What is not theirs is refused as such, by the transaction.
+        let stands = stands.filter(|version| access.sees(version));
         let ours = |json: &str| !serde_json::from_str(json).is_ok_and(|value: Value| judgement::is_judgement(&value));
         if stands.is_some_and(|version| ours(&version.json)) {
             return writable(request);

@@ -50,7 +50,7 @@ fn method(code: i16) -> Result<Method> {
     }
 }
 
-pub(super) const VERSION: &str = "kind, id, version, updated, deleted, method, json";
+pub(super) const VERSION: &str = "kind, id, version, updated, deleted, client, method, json";
 
 pub(super) fn version(row: &QueryResult) -> Result<Version> {
     Ok(Version {
@@ -58,6 +58,7 @@ pub(super) fn version(row: &QueryResult) -> Result<Version> {
         version: number(row, "version")?,
         updated: time(get(row, "updated")?)?,
         deleted: get::<i16>(row, "deleted")? != 0,
+        client: get::<Option<String>>(row, "client")?.map(Into::into),
         method: method(get(row, "method")?)?,
         json: text(row, "json")?,
     })

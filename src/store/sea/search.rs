@@ -126,6 +126,17 @@ fn rows(sql: &mut Sql, query: &Query, plan: Plan) {
             condition(sql, query.kind, filter, leads);
         }
     }
+    for (place, allowed) in query.allowed.iter().enumerate() {
+        sql.push(if place == 0 { " AND ((1 = 1" } else { " OR (1 = 1" });
+        if let Some(client) = &allowed.client {
+            sql.push(" AND ").push_unindexed("r.client").push(" = ").bind(client.as_ref());
+        }
+        for filter in &allowed.filters {
+            sql.push(" AND ");
+            condition(sql, query.kind, filter, Leads::default());
+        }
+        sql.push(if place + 1 == query.allowed.len() { "))" } else { ")" });
+    }
 }
 
 /// One column to sort by.
@@ -185,6 +196,9 @@ fn sort_columns(backend: DbBackend, query: &Query, plan: Plan) -> Vec<SortColumn
 fn question(query: &Query) -> String {
     let mut text = String::new();
     let _ = write!(text, "{} {:?} {:?} {:?}", query.kind, query.client, query.filters, query.sort);
+    if !query.allowed.is_empty() {
+        let _ = write!(text, " {:?}", query.allowed);
+    }
     text
 }
 

@@ -1,0 +1,45 @@
+//! Pages of other sites, in a browser on this machine: with `auth = "none"` the address is all that protects, and
+//! a browser would lend it to any page. So a request has to be for us by name (a rebound name is not), and a
+//! write has to come from no page, or from ours.
+
+use super::State;
+use crate::error::{Error, Result};
+use crate::fhir::outcome::IssueType;
+use actix_web::HttpRequest;
+use actix_web::http::Method;
+use actix_web::http::header;
+
+/// # Errors
+/// 403 for a Host that is neither this machine nor ours, and for a write from another origin.
+pub fn own(state: &State, http: &HttpRequest) -> Result<()> {
+    let forbidden = |text: &str| Err(Error::new(IssueType::Forbidden, text));
+    let text = |name| http.headers().get(name).and_then(|value| value.to_str().ok());
+    let base = &state.config.base_url;
+    let ours = base.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    let host = http.uri().authority().map(|authority| authority.as_str()).or_else(|| text(header::HOST));
+    if let Some(host) = host
+        && !(host.eq_ignore_ascii_case(ours) || is_this_machine(host))
+    {
+        return forbidden("This server answers under its own name alone.");
+    }
+    if matches!(*http.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(());
+    }
+    match text(header::ORIGIN) {
+        None => Ok(()),
+        Some(origin) => {
+            let name = origin.split_once("://").map_or(origin, |(_, rest)| rest);
+            let same = host.is_some_and(|host| name.eq_ignore_ascii_case(host)) || name.eq_ignore_ascii_case(ours);
+            if same { Ok(()) } else { forbidden("Pages of other sites do not write here.") }
+        }
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}

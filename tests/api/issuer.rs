@@ -1,0 +1,137 @@
+//! Somebody else's authorization server: real keys, real HTTP, on this machine.
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use ring::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A key to sign with, and its public half.
+#[derive(Clone)]
+pub struct Signer {
+    pub id: String,
+    pub algorithm: Algorithm,
+    pub key: EncodingKey,
+    pub public: Value,
+}
+
+impl Signer {
+    pub fn es384(id: &str) -> Self {
+        let random = ring::rand::SystemRandom::new();
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &random).expect("a key");
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, document.as_ref(), &random).expect("a key");
+        let point = &pair.public_key().as_ref()[1..];
+        let public = json!({"kty": "EC", "crv": "P-384", "use": "sig", "alg": "ES384", "kid": id,
+            "x": BASE64.encode(&point[..48]), "y": BASE64.encode(&point[48..])});
+        Self { id: id.into(), algorithm: Algorithm::ES384, key: EncodingKey::from_ec_der(document.as_ref()), public }
+    }
+
+    pub fn rs384(id: &str) -> Self {
+        let pem = include_bytes!("../fixtures/rsa-of-the-tests.pem");
+        let key = EncodingKey::from_rsa_pem(pem).expect("a key");
+        let jwk = Jwk::from_encoding_key(&key, Algorithm::RS384).expect("public half");
+        let mut public = serde_json::to_value(&jwk).expect("json");
+        public["kid"] = json!(id);
+        Self { id: id.into(), algorithm: Algorithm::RS384, key, public }
+    }
+
+    pub fn sign(&self, claims: &Value) -> String {
+        self.sign_with(claims, |_| {})
+    }
+
+    pub fn sign_with(&self, claims: &Value, change: impl FnOnce(&mut Header)) -> String {
+        let mut header = Header::new(self.algorithm);
+        header.kid = Some(self.id.clone());
+        change(&mut header);
+        jsonwebtoken::encode(&header, claims, &self.key).expect("a token")
+    }
+}
+
+/// A token put together by hand: for headers that no library writes.
+pub fn by_hand(header: &Value, claims: &Value, signature: &[u8]) -> String {
+    let part = |value: &Value| BASE64.encode(value.to_string());
+    format!("{}.{}.{}", part(header), part(claims), BASE64.encode(signature))
+}
+
+pub fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+pub struct Issuer {
+    pub url: String,
+    keys: Arc<Mutex<Vec<Value>>>,
+    pub fetched: Arc<AtomicUsize>,
+    /// What the key set answers with, instead of itself.
+    pub broken: Arc<AtomicU16>,
+    handle: ServerHandle,
+}
+
+impl Issuer {
+    pub async fn start(signers: &[&Signer]) -> Self {
+        let keys = Arc::new(Mutex::new(signers.iter().map(|signer| signer.public.clone()).collect::<Vec<_>>()));
+        let fetched = Arc::new(AtomicUsize::new(0));
+        let broken = Arc::new(AtomicU16::new(0));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let (own, served, count, fault) = (url.clone(), Arc::clone(&keys), Arc::clone(&fetched), Arc::clone(&broken));
+        let server = HttpServer::new(move || {
+            let (own, served, count, fault) =
+                (own.clone(), Arc::clone(&served), Arc::clone(&count), Arc::clone(&fault));
+            App::new()
+                .route(
+                    "/.well-known/openid-configuration",
+                    web::get().to(move || {
+                        let own = own.clone();
+                        async move {
+                            HttpResponse::Ok()
+                                .content_type("application/json")
+                                .body(json!({"issuer": own, "jwks_uri": format!("{own}/jwks")}).to_string())
+                        }
+                    }),
+                )
+                .route(
+                    "/jwks",
+                    web::get().to(move || {
+                        count.fetch_add(1, Ordering::SeqCst);
+                        let answer = match fault.load(Ordering::SeqCst) {
+                            0 => {
+                                let keys = served.lock().expect("keys").clone();
+                                HttpResponse::Ok()
+                                    .content_type("application/json")
+                                    .body(json!({"keys": keys}).to_string())
+                            }
+                            200 => HttpResponse::Ok().body("x".repeat(2 * 1024 * 1024)),
+                            302 => HttpResponse::Found().insert_header(("location", "/jwks")).finish(),
+                            status => {
+                                HttpResponse::build(actix_web::http::StatusCode::from_u16(status).expect("a status"))
+                                    .finish()
+                            }
+                        };
+                        async move { answer }
+                    }),
+                )
+        })
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .expect("listens")
+        .run();
+        let handle = server.handle();
+        tokio::spawn(server);
+        Self { url, keys, fetched, broken, handle }
+    }
+
+    pub fn rotate(&self, signers: &[&Signer]) {
+        *self.keys.lock().expect("keys") = signers.iter().map(|signer| signer.public.clone()).collect();
+    }
+
+    pub async fn stop(&self) {
+        self.handle.stop(false).await;
+    }
+}

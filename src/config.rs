@@ -44,6 +44,18 @@ pub struct Options {
     /// Constants from `tautline fit` [default: those shipped]
     #[arg(long, env = "TAUTLINE_CONSTANTS")]
     pub constants: Option<PathBuf>,
+    /// Private key of the embedded authorization server [default: beside the database, made if missing]
+    #[arg(long, env = "TAUTLINE_SIGNING_KEY_FILE")]
+    pub signing_key_file: Option<PathBuf>,
+    /// Certificate chain (PEM): TLS without a proxy
+    #[arg(long, env = "TAUTLINE_TLS_CERT_FILE", requires = "tls_key_file")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// Private key of the certificate (PEM)
+    #[arg(long, env = "TAUTLINE_TLS_KEY_FILE", requires = "tls_cert_file")]
+    pub tls_key_file: Option<PathBuf>,
+    /// Requests a second that one client may send; bursts of five times as many pass [default: 100]
+    #[arg(long, env = "TAUTLINE_REQUESTS_PER_SECOND")]
+    pub requests_per_second: Option<u32>,
 }
 
 /// The file. An unknown key refuses to start, naming it.
@@ -56,6 +68,10 @@ struct File {
     auth: Option<Auth>,
     time_zone: Option<String>,
     constants: Option<PathBuf>,
+    signing_key_file: Option<PathBuf>,
+    tls_cert_file: Option<PathBuf>,
+    tls_key_file: Option<PathBuf>,
+    requests_per_second: Option<u32>,
     #[serde(default)]
     issuers: Vec<Issuer>,
     #[serde(default)]
@@ -83,6 +99,8 @@ pub struct Client {
     pub jwks_url: Option<String>,
     pub jwks_file: Option<PathBuf>,
     pub scope: String,
+    #[serde(default)]
+    pub allow_insecure: bool,
 }
 
 /// An EHR that may launch and frame us.
@@ -116,6 +134,12 @@ pub struct Config {
     pub zone: TimeZone,
     pub zone_name: String,
     pub constants: Option<PathBuf>,
+    /// Private key of the embedded authorization server; made where it is missing.
+    pub signing_key_file: PathBuf,
+    /// Certificate chain and private key, PEM: TLS by ourselves, where no proxy does it.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Of one client; bursts of five times as many pass.
+    pub requests_per_second: u32,
     pub issuers: Vec<Issuer>,
     pub clients: Vec<Client>,
     pub ehrs: Vec<Ehr>,
@@ -141,7 +165,9 @@ impl Config {
                 listen.port()
             )));
         }
-        let base_url = options.base_url.clone().or(file.base_url).unwrap_or_else(|| format!("http://{listen}"));
+        let with_tls = options.tls_cert_file.is_some() || file.tls_cert_file.is_some();
+        let scheme = if with_tls { "https" } else { "http" };
+        let base_url = options.base_url.clone().or(file.base_url).unwrap_or_else(|| format!("{scheme}://{listen}"));
         if !(base_url.starts_with("http://") || base_url.starts_with("https://")) {
             return Err(ConfigError("base_url must begin with https:// (or http:// on this machine)".into()));
         }
@@ -151,9 +177,30 @@ impl Config {
         if file.ehrs.iter().filter(|ehr| ehr.pushes).count() > 1 {
             return Err(ConfigError("at most one of [[ehrs]] may have pushes = true: ids would collide".into()));
         }
+        let database_url = options.database_url.clone().or(file.database_url).unwrap_or_else(|| DATABASE_URL.into());
+        let signing_key_file = options
+            .signing_key_file
+            .clone()
+            .or(file.signing_key_file)
+            .unwrap_or_else(|| beside(&database_url, "signing-key.pem"));
+        let tls = match (
+            options.tls_cert_file.clone().or(file.tls_cert_file),
+            options.tls_key_file.clone().or(file.tls_key_file),
+        ) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => return Err(ConfigError("tls_cert_file and tls_key_file belong together: give both or none".into())),
+        };
+        let requests_per_second = options.requests_per_second.or(file.requests_per_second).unwrap_or(100);
+        if requests_per_second == 0 {
+            return Err(ConfigError("requests_per_second must be 1 or more".into()));
+        }
         Ok(Self {
             listen,
-            database_url: options.database_url.clone().or(file.database_url).unwrap_or_else(|| DATABASE_URL.into()),
+            database_url,
+            signing_key_file,
+            tls,
+            requests_per_second,
             base_url: base_url.trim_end_matches('/').to_owned(),
             auth,
             zone,
@@ -169,6 +216,16 @@ impl Config {
     #[must_use]
     pub fn fhir_base(&self) -> String {
         format!("{}/fhir", self.base_url)
+    }
+}
+
+/// A file beside the database: `tautline.signing-key.pem` for `sqlite://tautline.db`; in the working folder for a
+/// database elsewhere.
+fn beside(database_url: &str, name: &str) -> PathBuf {
+    let path = database_url.strip_prefix("sqlite:").map(|path| path.trim_start_matches("//"));
+    match path.map(|path| path.split('?').next().unwrap_or(path)).filter(|path| !path.contains(":memory:")) {
+        Some(path) => Path::new(path).with_extension(name),
+        None => PathBuf::from(format!("tautline.{name}")),
     }
 }
 

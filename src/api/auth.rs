@@ -20,17 +20,32 @@ pub async fn access(state: &State, http: &HttpRequest) -> Result<Access> {
         super::origin::own(state, http)?;
         return Ok(Access::open(context));
     }
-    let token = bearer(http)?.ok_or_else(|| Error::new(IssueType::Login, "An access token is needed."))?;
-    let claims = token::judge(&state.smart.issuers, token, state.pipeline.clock.now()).await.map_err(refused)?;
+    let address = address(http);
+    let claims = match claims(state, http).await {
+        Ok(claims) => claims,
+        Err(error) => {
+            // Guessing is slow work; others at the same address, who have good tokens, are not held up.
+            let name = address.as_deref().unwrap_or_default();
+            return Err(state.smart.strangers.take(name).err().map_or(error, super::discovery::throttled));
+        }
+    };
+    let name =
+        format!("{} {}", claims.issuer, claims.client_id.as_deref().or(claims.subject.as_deref()).unwrap_or_default());
+    state.smart.clients.take(&name).map_err(super::discovery::throttled)?;
     let asker = Asker {
         issuer: Some(claims.issuer.clone()),
         client_id: claims.client_id.clone(),
         subject: claims.subject.clone(),
         fhir_user: claims.fhir_user.clone(),
-        address: address(http),
+        address,
     };
     let Claims { grants, patient, fhir_user, .. } = claims;
     Ok(Access::of(Holder { grants, patient, fhir_user }, asker, context))
+}
+
+async fn claims(state: &State, http: &HttpRequest) -> Result<Claims> {
+    let token = bearer(http)?.ok_or_else(|| Error::new(IssueType::Login, "An access token is needed."))?;
+    token::judge(&state.smart.issuers, token, state.pipeline.clock.now()).await.map_err(refused)
 }
 
 fn refused(refusal: Refusal) -> Error {

@@ -4,16 +4,19 @@ pub mod access;
 mod app_pages;
 pub mod audit;
 mod auth;
+mod discovery;
 mod health;
 mod http;
 pub mod metrics;
 mod origin;
 pub mod respond;
 pub mod rest;
+mod token;
 
 use crate::config::Config;
 use crate::pipeline::Pipeline;
 use crate::smart::Smart;
+use actix_web::http::Method;
 use actix_web::web;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -42,6 +45,11 @@ pub fn configure(service: &mut web::ServiceConfig) {
         .route("/healthz", web::get().to(health::healthz))
         .route("/readyz", web::get().to(health::readyz))
         .route("/metrics", web::get().to(health::metrics))
+        .route("/auth/token", web::post().to(token::token))
+        .route("/auth/jwks", web::get().to(discovery::keys))
+        .route("/fhir/.well-known/smart-configuration", web::get().to(discovery::smart_configuration))
+        .route("/fhir/.well-known/smart-configuration", web::method(Method::OPTIONS).to(discovery::preflight))
+        .route("/fhir/metadata", web::method(Method::OPTIONS).to(discovery::preflight))
         .service(web::scope("/app").configure(app_pages::configure))
         .service(
             web::scope("/fhir").route("", web::route().to(http::fhir)).route("/{path:.*}", web::route().to(http::fhir)),

@@ -197,6 +197,26 @@ pub fn event(audited: &Audited) -> Value {
     out
 }
 
+/// A system has shown who it is, and gets a token.
+#[must_use]
+pub fn sign_in(id: &str, recorded: Timestamp, asker: &Asker) -> Value {
+    let audited = Audited {
+        id,
+        recorded,
+        interaction: Interaction::Operation,
+        asker,
+        client: None,
+        data: None,
+        query: None,
+        status: 200,
+    };
+    let mut out = event(&audited);
+    let dicom = "http://dicom.nema.org/resources/ontology/DCM";
+    out["type"] = json!({"system": dicom, "code": "110114", "display": "User Authentication"});
+    out["subtype"] = json!([{"system": dicom, "code": "110122", "display": "Login"}]);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -280,8 +280,16 @@ async fn fetch(source: &Source, fetcher: &Fetcher) -> Result<KeySet, FetchError>
     Ok(KeySet::read(&set))
 }
 
-/// `jwks_uri` of the issuer's discovery document: OpenID's, OAuth's, or SMART's.
 async fn discover(issuer: &str, fetcher: &Fetcher) -> Result<String, FetchError> {
+    let document = discovery(issuer, fetcher, "jwks_uri").await?;
+    document.get("jwks_uri").and_then(Value::as_str).map(str::to_owned).ok_or(FetchError::NotJson)
+}
+
+/// The issuer's discovery document, OpenID's, OAuth's or SMART's: the first that has `wanted`.
+///
+/// # Errors
+/// None can be had.
+pub async fn discovery(issuer: &str, fetcher: &Fetcher, wanted: &str) -> Result<Value, FetchError> {
     let plain = issuer.trim_end_matches('/');
     let mut urls = vec![format!("{plain}/.well-known/openid-configuration")];
     if let Ok(url) = fetcher.allowed(issuer) {
@@ -299,8 +307,8 @@ async fn discover(issuer: &str, fetcher: &Fetcher) -> Result<String, FetchError>
                     last = FetchError::Refused("the discovery document is of another issuer");
                     continue;
                 }
-                if let Some(url) = document.get("jwks_uri").and_then(Value::as_str) {
-                    return Ok(url.to_owned());
+                if document.get(wanted).is_some_and(Value::is_string) {
+                    return Ok(document);
                 }
             }
             Err(error) => last = error,

@@ -91,7 +91,7 @@ impl Issuer {
                         async move {
                             HttpResponse::Ok()
                                 .content_type("application/json")
-                                .body(json!({"issuer": own, "jwks_uri": format!("{own}/jwks")}).to_string())
+                                .body(json!({"issuer": own, "jwks_uri": format!("{own}/jwks"), "authorization_endpoint": format!("{own}/authorize"), "token_endpoint": format!("{own}/token")}).to_string())
                         }
                     }),
                 )

@@ -12,3 +12,4 @@ mod regressions;
 mod server;
 mod smart;
 mod story;
+mod systems;

@@ -126,6 +126,8 @@ macro_rules! in_a_world {
     )*};
 }
 
+pub(crate) use in_a_world;
+
 in_a_world! {
     async fn no_token_is_401_and_a_wrong_scope_403(world: &World) {
         let bare = world.server.get("/fhir/Patient").await.expect(401);

@@ -3,13 +3,19 @@
 use super::{Request, Response, artefact, row};
 use crate::api::State;
 use crate::api::access::Access;
+use crate::api::discovery::security;
+use crate::config::Auth;
 use crate::error::{Error, Result};
 use crate::fhir::capability;
 use crate::fhir::outcome::IssueType;
 use crate::store::{Key, Version};
 
 pub async fn metadata(state: &State, _: &Access, _: Request) -> Result<Response> {
-    Ok(Response::json(&capability::statement(&state.config.fhir_base(), state.started)))
+    let mut statement = capability::statement(&state.config.fhir_base(), state.started);
+    if state.config.auth == Auth::Smart {
+        statement["rest"][0]["security"] = security(&state.smart.describe().await);
+    }
+    Ok(Response::json(&statement))
 }
 
 pub async fn read(state: &State, access: &Access, request: Request) -> Result<Response> {

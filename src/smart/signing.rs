@@ -1,0 +1,198 @@
+//! Our own keys: to sign access tokens (for systems) and client assertions (for EHRs).
+
+use super::keys::KeySet;
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use p384::pkcs8::EncodePrivateKey;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
+use rsa::pkcs1::EncodeRsaPrivateKey;
+use rsa::{BigUint, RsaPrivateKey};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// A private key, and the public half that others may see.
+#[derive(Clone)]
+pub struct Signing {
+    pub key_id: String,
+    algorithm: Algorithm,
+    key: EncodingKey,
+    public: Value,
+}
+
+impl std::fmt::Debug for Signing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the private key {}", self.key_id)
+    }
+}
+
+impl Signing {
+    fn new(key: EncodingKey, algorithm: Algorithm, key_id: Option<&str>) -> Option<Self> {
+        let jwk = Jwk::from_encoding_key(&key, algorithm).ok()?;
+        let mut public = serde_json::to_value(&jwk).ok()?;
+        if algorithm == Algorithm::ES384 && public.get("crv").and_then(Value::as_str) != Some("P-384") {
+            return None;
+        }
+        let key_id = key_id.map_or_else(|| thumb(&public), str::to_owned);
+        public["kid"] = json!(key_id);
+        public["use"] = json!("sig");
+        public["alg"] = json!(if algorithm == Algorithm::ES384 { "ES384" } else { "RS384" });
+        // Read again as others will read it: a weak or odd key shows here.
+        if KeySet::read(&json!({"keys": [public]})).is_empty() {
+            return None;
+        }
+        Some(Self { key_id, algorithm, key, public })
+    }
+
+    /// Keys of a file: PEM (PKCS#8, or PKCS#1 for RSA), a JWK, or a JWK set of which the first signs and all are
+    /// published, so that the next key is known before it is used.
+    ///
+    /// # Errors
+    /// Text that holds no usable key; the words are for the operator.
+    pub fn read(text: &str, key_id: Option<&str>) -> Result<Vec<Self>, &'static str> {
+        const WANTED: &str = "a private key is PEM (PKCS#8) or JWK: RSA of 2048 bits or more, or EC on P-384";
+        if text.trim_start().starts_with('{') {
+            let json: Value = serde_json::from_str(text).map_err(|_| WANTED)?;
+            let keys = json.get("keys").and_then(Value::as_array).cloned().unwrap_or_else(|| vec![json]);
+            let read: Vec<Self> = keys
+                .iter()
+                .enumerate()
+                .filter_map(|(place, jwk)| {
+                    let own = jwk.get("kid").and_then(Value::as_str);
+                    from_jwk(jwk, if place == 0 { key_id.or(own) } else { own })
+                })
+                .collect();
+            return if read.len() == keys.len() && !read.is_empty() { Ok(read) } else { Err(WANTED) };
+        }
+        let pem = text.as_bytes();
+        let rsa = EncodingKey::from_rsa_pem(pem).ok().and_then(|key| Self::new(key, Algorithm::RS384, key_id));
+        let ec = || EncodingKey::from_ec_pem(pem).ok().and_then(|key| Self::new(key, Algorithm::ES384, key_id));
+        rsa.or_else(ec).map(|one| vec![one]).ok_or(WANTED)
+    }
+
+    /// The keys of this file; where there is none, a new one is made and kept there, for its owner alone.
+    ///
+    /// # Errors
+    /// The file cannot be read or written; the words are for the operator.
+    pub fn open_or_make(path: &Path) -> Result<Vec<Self>, String> {
+        let named = |what: &str| format!("the signing key {}: {what}", path.display());
+        match std::fs::read_to_string(path) {
+            Ok(text) => return Self::read(&text, None).map_err(named),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(named(&error.to_string())),
+            Err(_) => {}
+        }
+        let pem = make().ok_or_else(|| named("could not be made"))?;
+        match write_once(path, &pem) {
+            Ok(()) => Self::read(&pem, None).map_err(named),
+            // Another process was first.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                let text = std::fs::read_to_string(path).map_err(|error| named(&error.to_string()))?;
+                Self::read(&text, None).map_err(named)
+            }
+            Err(error) => Err(named(&error.to_string())),
+        }
+    }
+
+    /// A signed JWT.
+    ///
+    /// # Errors
+    /// The key cannot sign, which reading it has ruled out.
+    pub fn sign(&self, claims: &Value, kind: &str) -> Result<String, &'static str> {
+        let mut header = Header::new(self.algorithm);
+        header.typ = Some(kind.to_owned());
+        header.kid = Some(self.key_id.clone());
+        jsonwebtoken::encode(&header, claims, &self.key).map_err(|_| "the key does not sign")
+    }
+}
+
+/// The public halves, as a JWK set.
+#[must_use]
+pub fn public_set(keys: &[Signing]) -> Value {
+    json!({"keys": keys.iter().map(|key| &key.public).collect::<Vec<_>>()})
+}
+
+/// RFC 7638, shortened.
+fn thumb(public: &Value) -> String {
+    let digest = Sha256::digest(public.to_string());
+    BASE64_URL_SAFE_NO_PAD.encode(&digest[..12])
+}
+
+fn from_jwk(jwk: &Value, key_id: Option<&str>) -> Option<Signing> {
+    let bytes = |name: &str| BASE64_URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok();
+    match jwk.get("kty")?.as_str()? {
+        "EC" if jwk.get("crv")?.as_str()? == "P-384" => {
+            let secret = p384::SecretKey::from_slice(&bytes("d")?).ok()?;
+            let der = secret.to_pkcs8_der().ok()?;
+            Signing::new(EncodingKey::from_ec_der(der.as_bytes()), Algorithm::ES384, key_id)
+        }
+        "RSA" => {
+            let number = |name: &str| Some(BigUint::from_bytes_be(&bytes(name)?));
+            let primes = vec![number("p")?, number("q")?];
+            let key = RsaPrivateKey::from_components(number("n")?, number("e")?, number("d")?, primes).ok()?;
+            let der = key.to_pkcs1_der().ok()?;
+            Signing::new(EncodingKey::from_rsa_der(der.as_bytes()), Algorithm::RS384, key_id)
+        }
+        _ => None,
+    }
+}
+
+/// A new P-384 key, as PEM.
+fn make() -> Option<String> {
+    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &SystemRandom::new()).ok()?;
+    let text = BASE64_STANDARD.encode(document.as_ref());
+    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    Some(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n")))
+}
+
+fn write_once(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_kept_for_its_owner() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key.pem");
+        let first = Signing::open_or_make(&path).expect("a key");
+        assert_eq!(std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
+        let second = Signing::open_or_make(&path).expect("the key");
+        assert_eq!(first[0].key_id, second[0].key_id);
+        let token = first[0].sign(&json!({"a": 1}), "JWT").expect("a token");
+        assert_eq!(KeySet::read(&public_set(&second)).verify(&token).expect("holds")["a"], 1);
+        let text = public_set(&first).to_string();
+        assert!(!text.contains("\"d\"") && !format!("{first:?}").contains("EncodingKey"), "{text}");
+    }
+
+    #[test]
+    fn keys_come_as_pem_and_as_jwk() {
+        let rsa = Signing::read(include_str!("../../tests/fixtures/rsa-of-the-tests.pem"), Some("r")).expect("RSA");
+        assert_eq!((rsa[0].key_id.as_str(), rsa[0].algorithm), ("r", Algorithm::RS384));
+        let secret = p384::SecretKey::from_slice(&[7; 48]).expect("a key");
+        let jwk =
+            json!({"kty": "EC", "crv": "P-384", "kid": "e", "d": BASE64_URL_SAFE_NO_PAD.encode(secret.to_bytes())});
+        let set = json!({"keys": [jwk, jwk]}).to_string();
+        let read = Signing::read(&set, Some("first")).expect("a set");
+        assert_eq!((read[0].key_id.as_str(), read[1].key_id.as_str()), ("first", "e"));
+        let token = read[1].sign(&json!({}), "JWT").expect("a token");
+        assert!(KeySet::read(&public_set(&read)).verify(&token).is_ok());
+        for bad in [
+            "",
+            "{}",
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
+            "{\"kty\":\"oct\",\"k\":\"AAAA\"}",
+        ] {
+            assert!(Signing::read(bad, None).is_err(), "{bad}");
+        }
+    }
+}

@@ -51,6 +51,8 @@ fn answer(model: &PageModel, record: &Record, csrf: &str) -> Markup {
     html! {
         form method="post" action=(url::judgements(&model.base_path, model.id)) {
             (hidden(csrf, flag_id(model, record, FlagKind::EngagementDrop)))
+            label for="note" { (ui::NOTE) }
+            textarea id="note" name="note" rows="1" maxlength=(NOTE_CHARS_MAX) autocomplete="off" {}
             p { (button(Verdict::Named, ui::NAMED_IT, true)) }
             fieldset {
                 legend { (ui::WAS_THERE_A_RUPTURE) }
@@ -58,8 +60,6 @@ fn answer(model: &PageModel, record: &Record, csrf: &str) -> Markup {
                 (button(Verdict::RuptureNo, ui::NO, false))
                 (button(Verdict::RuptureUnsure, ui::UNSURE, false))
             }
-            label for="note" { (ui::NOTE) }
-            textarea id="note" name="note" rows="1" maxlength=(NOTE_CHARS_MAX) autocomplete="off" {}
         }
     }
 }

@@ -88,8 +88,7 @@ fn small_flag(words: &FlagWords, of: &str) -> Markup {
     html! {
         span class={ "mini " (standing(words.standing)) } title=(words.why) {
             (icon(standing(words.standing)))
-            span class="unseen" { (of) ": " }
-            span { (words.short) }
+            span { span class="unseen" { (of) ": " } (words.short) }
         }
     }
 }

@@ -72,7 +72,7 @@ fn evidence(model: &PageModel, record: &Record, now: &Assessment) -> Markup {
                             @if signal.absent {
                                 td class="soft" { (if line.absent { line.main.as_str() } else { ui::NOTHING_NEW }) }
                             } @else {
-                                td { (line.main) }
+                                td { (words::evidence_seen(record, kind, &line)) }
                             }
                             (amount(signal.evidence))
                             td { (bar(signal.evidence)) }

@@ -249,3 +249,33 @@ fn contrast_is_aa_in_light_and_dark() {
         }
     }
 }
+
+/// In the order in which the Tab key goes.
+#[test]
+fn the_note_comes_before_the_buttons_that_send_it() {
+    let html = drawn(&all()[0]);
+    let form = &html[html.find("id=\"afterwards\"").expect("a card")..];
+    let form = &form[..form.find("</form>").expect("a form")];
+    assert!(form.find("<textarea").expect("a note") < form.find("<button").expect("a button"));
+}
+
+/// Declarations of the rule with this selector, the last one of that name.
+fn rule(selector: &str) -> &'static str {
+    let css = stylesheet();
+    let from = css.rfind(&format!("{selector} {{")).expect(selector);
+    &css[from..from + css[from..].find('}').expect("an end")]
+}
+
+#[test]
+fn the_narrow_caseload_keeps_its_words() {
+    // what hides the label is all undone where the label is shown
+    let hidden = rule("\n.unseen").split_once('{').expect("a block").1;
+    let shown = rule("  .mini .unseen");
+    for declared in hidden.split(';').map(str::trim).filter(|d| !d.is_empty()) {
+        let property = declared.split(':').next().expect("a property");
+        assert!(shown.contains(&format!("{property}:")), "{property}");
+    }
+    // no column grows beyond its share because of a word in it
+    assert!(!rule("  .caseload tr").replace("minmax(0, 1fr)", "").contains("fr"));
+    assert!(rule("\n  .mini").contains("white-space: normal"));
+}

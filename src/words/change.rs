@@ -3,10 +3,13 @@
 use super::record::Record;
 use super::signals::{noun, raising};
 use super::{Manner, Person};
-use crate::domain::{Closing, FlagKind, SignalKind};
+use crate::domain::{Closing, Episode, FlagKind, SignalKind, Why};
 
-pub fn closing(how: Closing) -> &'static str {
+/// Why an episode closed; empty while it stands.
+pub fn closing(episode: &Episode) -> &'static str {
+    let Some((_, how)) = episode.closed else { return "" };
     match how {
+        Closing::Resolved if episode.why == Why::NoContact => "in contact again",
         Closing::Resolved => "the pattern faded",
         Closing::FalseAlarm => "judged to be no rupture",
         Closing::Disengaged => "no contact for eight weeks; disengaged, not recovered",

@@ -55,13 +55,13 @@ pub fn engagement_flag(record: &Record, person: &Person, manner: &Manner) -> Fla
     let own = format!("against {} own record", person.hers());
     if let Some(episode) = record.active(FlagKind::EngagementDrop) {
         let since = day(episode.opened);
-        if episode.why == Why::NoContact || now.no_contact {
-            return FlagWords::new(
-                Standing::On,
-                OF,
-                "no contact",
-                format!("since {since}; no kept session, nothing booked"),
-            );
+        if now.no_contact {
+            let kept = match record.last_kept() {
+                Some(column) => format!("since the session of {}", day(column.start)),
+                None => "no kept session yet".into(),
+            };
+            let why = format!("{kept}; nothing booked; flagged on {since}");
+            return FlagWords::new(Standing::On, OF, "no contact", why);
         }
         let raising = raising(record);
         let why = match raising.as_slice() {
@@ -102,10 +102,10 @@ pub fn engagement_flag(record: &Record, person: &Person, manner: &Manner) -> Fla
     }
     match now.band {
         Band::NothingUnusual => {
-            let closed = record.last_closed(FlagKind::EngagementDrop).and_then(|e| e.closed);
-            let recently = closed.filter(|(at, _)| record.recent().any(|c| c.start <= *at));
+            let closed = record.last_closed(FlagKind::EngagementDrop).and_then(|e| Some((e, e.closed?.0)));
+            let recently = closed.filter(|(_, at)| record.recent().any(|c| c.start <= *at));
             let why = match recently {
-                Some((at, how)) => format!("the flag closed on {}: {}", day(at), super::closing(how)),
+                Some((episode, at)) => format!("the flag closed on {}: {}", day(at), super::closing(episode)),
                 None if changes(record, &ENGAGEMENT).is_empty() => format!("nothing unusual {own}"),
                 None => format!("no pattern so far, {own}"),
             };
@@ -196,7 +196,8 @@ pub(super) fn score_line(record: &Record, manner: &Manner) -> Line {
     Line { main: capital(&trend(&scores)), sub, ..Line::default() }
 }
 
-/// "18 to 10, then flat for five scores".
+/// "18 to 10, flat for the last five scores"; "18 to 11, the last five between 10 and 11". The first figure is the
+/// first score, the second the latest.
 pub(super) fn trend(scores: &[&ScoreSeen]) -> String {
     let (Some(first), Some(last)) = (scores.first(), scores.last()) else {
         return String::new();
@@ -206,12 +207,18 @@ pub(super) fn trend(scores: &[&ScoreSeen]) -> String {
         return figure(last.score);
     }
     let flat = flat(scores);
-    if flat == n && n >= FLAT_SCORES_MIN {
-        return format!("flat at {} for {} scores", figure(last.score), number(n));
-    }
     if flat >= FLAT_SCORES_MIN {
-        let from = scores[n - flat].score;
-        return format!("{} to {}, then flat for {} scores", figure(first.score), figure(from), number(flat));
+        let (low, high) = scores[n - flat..]
+            .iter()
+            .fold((f64::MAX, f64::MIN), |(low, high), seen| (low.min(seen.score), high.max(seen.score)));
+        let (low, high) = (figure(low), figure(high));
+        let (from, to, last_ones) = (figure(first.score), figure(last.score), number(flat));
+        return match (flat == n, low == high) {
+            (true, true) => format!("flat at {to} for {last_ones} scores"),
+            (true, false) => format!("{from} to {to}, all {last_ones} between {low} and {high}"),
+            (false, true) => format!("{from} to {to}, flat for the last {last_ones} scores"),
+            (false, false) => format!("{from} to {to}, the last {last_ones} between {low} and {high}"),
+        };
     }
     if let Some(turn) = turn(scores) {
         return turn;

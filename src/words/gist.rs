@@ -58,9 +58,6 @@ pub fn gist(record: &Record, person: &Person, manner: &Manner) -> Gist {
     if now.no_contact {
         return no_contact(record, person, manner);
     }
-    if dropping.is_some_and(|episode| episode.why == Why::NoContact) {
-        return no_contact(record, person, manner);
-    }
     if now.warming_up {
         let so_far = match record.sessions() {
             0 => "no session".to_owned(),
@@ -180,15 +177,11 @@ fn dropping_gist(record: &Record, person: &Person, off_track: bool) -> Gist {
 
 fn no_contact(record: &Record, person: &Person, manner: &Manner) -> Gist {
     let said = Gist::default();
-    let kept = record.columns.iter().rev().find(|c| {
-        use crate::domain::AttendanceOutcome as O;
-        matches!(c.attended(), Some(O::Attended | O::Late { .. }))
-    });
     let closed = record.last_closed(FlagKind::EngagementDrop).and_then(|e| e.closed);
     let disengaged =
         matches!(closed, Some((_, Closing::Disengaged))) && record.active(FlagKind::EngagementDrop).is_none();
     let said = said.strong(format!("No contact with {}", person.called()));
-    let said = match kept {
+    let said = match record.last_kept() {
         Some(c) => said.say(format!(
             " since the session of {} ({} ago), and nothing is booked.",
             date(c.start, record.as_of, manner),

@@ -30,7 +30,7 @@ pub use grammar::{
 pub use listen::listen_for;
 pub use record::{Column, ColumnKind, Record};
 pub use safety::{SafetyWords, safety_item};
-pub use signals::{Line, signal_line};
+pub use signals::{Line, evidence_seen, signal_line};
 pub use small::*;
 
 use crate::domain::{Course, SignalKind};

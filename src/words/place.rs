@@ -73,7 +73,11 @@ fn session_before(columns: &[Column], own: usize) -> Option<usize> {
 fn attendance(columns: &mut [Column], own: usize, step: &Assessment) {
     let before = session_before(columns, own).unwrap_or(own);
     for (outcome, source) in &step.seen.attendance {
-        let named = columns.iter().rposition(|c| c.appointments.contains(&source.id));
+        // With nothing booked, now is keyed to the last session too: what became of it stands at that session.
+        let named = |now: bool| {
+            columns.iter().rposition(|c| (c.kind == ColumnKind::Now) == now && c.appointments.contains(&source.id))
+        };
+        let named = named(false).or_else(|| named(true));
         let by_service = *outcome == AttendanceOutcome::CancelledByService;
         let i = match named {
             Some(i) => i,

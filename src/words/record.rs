@@ -197,6 +197,12 @@ impl<'a> Record<'a> {
         self.columns.iter().filter(|column| column.kind == ColumnKind::Session).count()
     }
 
+    /// The last session that was kept.
+    pub fn last_kept(&self) -> Option<&Column<'a>> {
+        use AttendanceOutcome as O;
+        self.columns.iter().rev().find(|c| matches!(c.attended(), Some(O::Attended | O::Late { .. })))
+    }
+
     /// The episode of this kind that stands as of this assessment.
     pub fn active(&self, kind: FlagKind) -> Option<&'a Episode> {
         self.course.episodes.iter().rev().find(|episode| {

@@ -46,7 +46,7 @@ fn questionnaires(record: &Record) -> Vec<String> {
 }
 
 fn homework(record: &Record) -> Option<String> {
-    let seen: Vec<HomeworkOutcome> = record.recent().filter_map(|c| c.homework_outcome().map(|h| h.outcome)).collect();
+    let seen: Vec<HomeworkOutcome> = record.recent().flat_map(|c| &c.homework).map(|h| h.outcome).collect();
     let n = seen.len();
     let undone = seen.iter().filter(|o| **o == HomeworkOutcome::NotDone).count();
     let done = seen.iter().filter(|o| **o == HomeworkOutcome::Done).count();

@@ -149,9 +149,8 @@ fn questionnaire(record: &Record, manner: &Manner) -> Line {
 }
 
 fn homework(record: &Record, person: &Person) -> Line {
-    let all = |c: &Column| c.homework_outcome().cloned();
-    let recent: Vec<_> = record.recent().filter_map(all).collect();
-    let before: Vec<_> = record.baseline().filter_map(all).collect();
+    let recent: Vec<&HomeworkSeen> = record.recent().flat_map(|c| c.homework.iter().copied()).collect();
+    let before: Vec<&HomeworkSeen> = record.baseline().flat_map(|c| c.homework.iter().copied()).collect();
     if record.columns.iter().all(|c| c.homework.is_empty()) {
         return Line::absent("No homework in this record");
     }
@@ -225,7 +224,9 @@ fn attendance(record: &Record, manner: &Manner) -> Line {
     let before: Vec<O> = record.baseline().filter_map(Column::attended).collect();
     let now = record.current;
     if now.is_some_and(|now| now.no_contact) {
-        return Line::new("No kept session and nothing booked", vec![last_kept(record, manner)]);
+        let since =
+            record.last_kept().map_or_else(String::new, |c| format!(" since {}", date(c.start, record.as_of, manner)));
+        return Line::new(format!("No session kept{since}, and nothing is booked"), Vec::new());
     }
     if record.columns.iter().all(|c| c.attendance.is_empty()) {
         return Line::absent(if record.weekly() {
@@ -282,13 +283,13 @@ fn attendance(record: &Record, manner: &Manner) -> Line {
     Line::new(main, sub)
 }
 
-fn last_kept(record: &Record, manner: &Manner) -> String {
-    record
-        .columns
-        .iter()
-        .rev()
-        .find(|c| matches!(c.attended(), Some(AttendanceOutcome::Attended | AttendanceOutcome::Late { .. })))
-        .map_or_else(String::new, |c| format!("last session kept on {}", date(c.start, record.as_of, manner)))
+/// What the evidence of this assessment rests on, in words: the row's own sentence, which speaks of weeks, but for
+/// silence, where the one thing that came in is how the last session went.
+pub fn evidence_seen(record: &Record, kind: SignalKind, line: &Line) -> String {
+    let silent = record.current.filter(|now| now.no_contact && kind == SignalKind::Attendance);
+    let seen: Vec<String> =
+        silent.into_iter().flat_map(|now| &now.seen.attendance).map(|(o, _)| super::ui::attendance(*o)).collect();
+    if seen.is_empty() { line.main.clone() } else { format!("The last session: {}", seen.join(", ")) }
 }
 
 /// Sessions kept, of those that were the client's to keep.

@@ -31,7 +31,11 @@ pub fn with_therapist(therapist: &str) -> String {
 }
 
 pub fn looking_back(as_of: Timestamp, now: Timestamp, manner: &Manner) -> String {
-    format!("Looking back: what could be known on {}.", date_and_time(as_of, now, manner))
+    let day = date_and_time(as_of, now, manner);
+    if as_of > now {
+        return format!("Looking ahead: what would be said on {day} if nothing more becomes known until then.");
+    }
+    format!("Looking back: what could be known on {day}.")
 }
 
 /// Everything under the page in one line.

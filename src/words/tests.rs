@@ -2,8 +2,9 @@
 //! `UPDATE_SENTENCES=1 cargo test` writes the file anew, for a reviewer to read.
 
 use super::*;
+use crate::domain::{Closing, FlagKind, HomeworkOutcome, ScoreSeen, Why};
 use crate::domain::{Course, SignalKind};
-use crate::view::samples::{Case, all};
+use crate::view::samples::{Case, Script, all};
 use std::fmt::Write;
 
 fn sentences(case: &Case, person: &Person) -> String {
@@ -111,4 +112,100 @@ fn dates_follow_the_time_zone() {
     let manner = Manner { time_zone: berlin, ..Manner::default() };
     assert_eq!(date_and_time(at, at, &manner), "2 March, 00:30");
     assert_eq!(date(at, at, &Manner::default()), "1 March");
+}
+
+/// Ada: kept every session until some weeks ago, nothing booked.
+fn gone_quiet(idle_weeks: i64, no_contact: bool) -> Case {
+    let episodes: &[_] =
+        if no_contact { &[(FlagKind::EngagementDrop, usize::MAX, Why::NoContact)] } else { Default::default() };
+    Script {
+        name: "ada",
+        person: Person::new("Ada N.", Some("Ada"), Gender::Female),
+        attendance: "AAAAAAAA",
+        episodes,
+        idle_weeks,
+        no_contact,
+        booked: false,
+        ..Script::default()
+    }
+    .case()
+}
+
+#[test]
+fn a_kept_session_stands_at_its_own_day_when_nothing_is_booked() {
+    let manner = Manner::default();
+    let case = gone_quiet(0, false);
+    let record = Record::new(&case.course, At::Open, Some(&case.timeline));
+    assert!(record.columns.last().is_some_and(|now| now.kind == ColumnKind::Now && now.attendance.is_empty()));
+    let line = signal_line(&record, SignalKind::Attendance, &case.person, &manner);
+    assert_eq!(line.main, "Came all three times, on time");
+
+    let case = gone_quiet(2, true);
+    let record = Record::new(&case.course, At::Open, Some(&case.timeline));
+    let said = gist(&record, &case.person, &manner).text();
+    assert!(said.starts_with("No contact with Ada since the session of 16 February (three weeks ago)"), "{said}");
+    let line = signal_line(&record, SignalKind::Attendance, &case.person, &manner);
+    assert_eq!(line.main, "No session kept since 16 February, and nothing is booked");
+    assert_eq!(evidence_seen(&record, SignalKind::Attendance, &line), "The last session: kept");
+    // The card too says since when there was no contact, not only since when there is a flag.
+    let card = engagement_flag(&record, &case.person, &manner);
+    assert_eq!(card.why, "since the session of 16 February; nothing booked; flagged on 9 March");
+}
+
+#[test]
+fn with_a_session_booked_nobody_says_that_none_is() {
+    let mut case = gone_quiet(2, true);
+    let open = case.course.open.as_mut().expect("an open assessment");
+    open.no_contact = false;
+    for closed in [None, Some((case.course.as_of, Closing::Resolved))] {
+        case.course.episodes[0].closed = closed;
+        let said = sentences(&case, &case.person);
+        assert!(!said.contains("othing is booked") && !said.contains("othing booked"), "{said}");
+        assert!(closed.is_none() || said.contains("the flag closed on 9 March: in contact again"), "{said}");
+    }
+}
+
+#[test]
+fn a_course_of_scores_says_the_first_and_the_latest() {
+    let case = Script { rom: "C", attendance: "A", scores: &[16.0], ..Script::default() }.case();
+    let like = case.course.steps[0].seen.score.as_ref().expect("a score");
+    let trend = |scores: &[f64]| {
+        let seen: Vec<ScoreSeen> = scores.iter().map(|score| ScoreSeen { score: *score, ..like.clone() }).collect();
+        flags::trend(&seen.iter().collect::<Vec<_>>())
+    };
+    let mut long = vec![16.0, 12.0, 8.0];
+    long.extend([5.0; 4]);
+    long.extend([4.0; 40]);
+    assert_eq!(trend(&long), "16 to 4, the last 44 between 4 and 5");
+    assert_eq!(trend(&[16.0, 4.0, 4.0, 4.0, 4.0]), "16 to 4, flat for the last four scores");
+    let small = [13.0, 12.0, 12.0, 12.0, 12.0, 11.0, 11.0];
+    assert_eq!(trend(&small), "13 to 11, the last six between 11 and 12");
+    assert_eq!(trend(&[12.0, 13.0, 12.0, 12.0]), "12 to 12, all four between 12 and 13");
+    assert_eq!(trend(&[12.0; 4]), "flat at 12 for four scores");
+}
+
+#[test]
+fn a_second_homework_undone_for_one_session_counts() {
+    let mut case =
+        Script { attendance: "AAAAAAAAA", homework: "DDDDDDDNN", rom: "CCCCCCCCC", ..Script::default() }.case();
+    let line = |case: &Case| {
+        let record = Record::new(&case.course, At::Open, Some(&case.timeline));
+        signal_line(&record, SignalKind::HomeworkEngagement, &case.person, &Manner::default()).main
+    };
+    assert_eq!(line(&case), "Two of the last three undone");
+    let seen = &mut case.course.open.as_mut().expect("an open assessment").seen;
+    let mut another = seen.homework[0].clone();
+    another.source.id = "another".into();
+    another.outcome = HomeworkOutcome::NotDone;
+    another.due = Some(case.course.steps[8].as_of);
+    seen.homework.push(another);
+    assert_eq!(line(&case), "Three of the last four undone");
+}
+
+#[test]
+fn a_future_instant_is_no_look_back() {
+    let (now, manner) = (crate::view::samples::session_today(), Manner::default());
+    let future = "2030-01-01T12:00:00Z".parse().expect("a timestamp");
+    assert!(looking_back(future, now, &manner).starts_with("Looking ahead: what would be said on 1 January 2030"));
+    assert!(looking_back(now, future, &manner).starts_with("Looking back"));
 }

@@ -295,7 +295,12 @@ impl Script<'_> {
         let kinds = [FlagKind::EngagementDrop, FlagKind::NotOnTrack, FlagKind::SafetyItem];
         Assessment {
             key: StepKey::Appointment(format!("a{i}").into()),
-            appointments: if i == n && !self.booked { Vec::new() } else { vec![format!("a{i}").into()] },
+            appointments: match (i == n && !self.booked, i.checked_sub(1)) {
+                (false, _) => vec![format!("a{i}").into()],
+                // Nothing booked: keyed to the last session.
+                (true, Some(last)) => vec![format!("a{last}").into()],
+                (true, None) => Vec::new(),
+            },
             as_of,
             probability,
             engagement_probability: probability,

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 /// Jobs claimed at once.
 const CLAIM_MAX: usize = 32;
-/// Jobs worked on side by side.
+/// Jobs worked on side by side, on PostgreSQL.
 const PARALLEL_MAX: usize = 4;
 /// A claimed job is another's after this long, seconds.
 const LEASE_SECONDS: i64 = 10;
@@ -22,6 +22,8 @@ const PAUSE_MS: u64 = 1_000;
 
 /// Runs until `stop` says so; the jobs in hand are finished first.
 pub async fn run(pipeline: Arc<Pipeline>, metrics: Metrics, mut stop: watch::Receiver<bool>) {
+    // On SQLite writers take turns: assessments side by side would only stand in front of a request.
+    let parallel = if pipeline.shared { PARALLEL_MAX } else { 1 };
     while !*stop.borrow() {
         let now = pipeline.clock.now();
         let lease = now + SignedDuration::from_secs(LEASE_SECONDS);
@@ -49,7 +51,7 @@ pub async fn run(pipeline: Arc<Pipeline>, metrics: Metrics, mut stop: watch::Rec
             tracing::error!(%error, "measures could not be read anew");
         }
         futures_util::stream::iter(jobs)
-            .for_each_concurrent(PARALLEL_MAX, |job| {
+            .for_each_concurrent(parallel, |job| {
                 let (pipeline, metrics) = (&pipeline, &metrics);
                 async move {
                     match pipeline.assess(&job).await {

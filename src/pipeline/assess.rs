@@ -106,9 +106,11 @@ impl Pipeline {
         let context = self.write_context(now, Some(as_of), &sentences);
         let desired = write::findings(client, &course, &context);
 
-        let mut tx = self.store.begin().await?;
-        let existing: Vec<ExistingFinding> = tx
-            .client_heads(client, FINDINGS)
+        // Read before the transaction, so that nobody waits for our sums: findings are written by whoever holds the
+        // job alone, and a version that has moved on all the same is a conflict.
+        let existing: Vec<ExistingFinding> = self
+            .store
+            .heads(client, FINDINGS)
             .await?
             .into_iter()
             .filter(|head| !head.deleted)
@@ -146,6 +148,7 @@ impl Pipeline {
                 }
             })
             .collect();
+        let mut tx = self.store.begin().await?;
         if !puts.is_empty() {
             tx.put(puts).await?;
         }

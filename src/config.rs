@@ -177,6 +177,10 @@ impl Config {
         if file.ehrs.iter().filter(|ehr| ehr.pushes).count() > 1 {
             return Err(ConfigError("at most one of [[ehrs]] may have pushes = true: ids would collide".into()));
         }
+        if let Some(odd) = file.ehrs.iter().flat_map(|ehr| &ehr.frame_ancestors).find(|origin| !is_origin(origin)) {
+            let text = format!("frame_ancestors takes origins such as https://ehr.example; {odd:?} is none");
+            return Err(ConfigError(text));
+        }
         let database_url = options.database_url.clone().or(file.database_url).unwrap_or_else(|| DATABASE_URL.into());
         let signing_key_file = options
             .signing_key_file
@@ -217,6 +221,14 @@ impl Config {
     pub fn fhir_base(&self) -> String {
         format!("{}/fhir", self.base_url)
     }
+}
+
+/// `https://host` or `https://host:port`: it becomes part of a header.
+fn is_origin(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b))
+    })
 }
 
 /// A file beside the database: `tautline.signing-key.pem` for `sqlite://tautline.db`; in the working folder for a

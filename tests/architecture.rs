@@ -102,7 +102,13 @@ fn each_library_has_its_room() {
     never(all, &["sea_orm::", "sqlx::"], &["store/sea"]);
     never(all, &["actix_web", "actix_rt"], &["api/", "app.rs", "cli/mod.rs"]);
     never(all, &["reqwest"], &["smart/"]);
+    never(all, &["jsonwebtoken::"], &["smart/"]);
     never(all, &["maud"], &["view/"]);
+}
+
+#[test]
+fn keys_are_made_and_judged_without_the_doors() {
+    never(&["smart/"], &["crate::api", "crate::view", "crate::store", "crate::pipeline", "crate::app"], &[]);
 }
 
 #[test]

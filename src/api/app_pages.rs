@@ -1,21 +1,23 @@
 //! The page before the session, the caseload, and what is said on them.
 
-use super::State;
 use super::access::Access;
+use super::{State, audit, auth, launch};
+use crate::config::Auth;
 use crate::detection;
 use crate::domain::{Course, SourceKind, Timeline, Verdict};
 use crate::error::{Error, Result};
+use crate::fhir::audit::Interaction;
 use crate::fhir::outcome::{Issue, IssueType};
 use crate::fhir::person::{best_name, display_name};
 use crate::fhir::write::{flag_id, flag_provenance_id, judgement};
 use crate::fhir::{check, search, time};
 use crate::pipeline::MODEL;
 use crate::pipeline::ingest::{Action, Target, Write};
+use crate::smart::launch::Session;
 use crate::store::{Key, Query};
 use crate::view::{self, CaseloadModel, CaseloadRow, PageModel, Published, Said, Thresholds};
 use crate::words::{Manner, Person};
-use actix_web::http::StatusCode;
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -23,6 +25,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Clients on the caseload at most.
 const CASELOAD_MAX: usize = 200;
@@ -30,9 +33,17 @@ const CASELOAD_MAX: usize = 200;
 const PARALLEL_MAX: usize = 8;
 /// Longest note, characters.
 const NOTE_CHARS_MAX: usize = 2_000;
-/// No script, no foreign anything; framing is for the launch to allow.
-const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; \
-                   base-uri 'none'; frame-ancestors 'none'";
+/// No script, no foreign anything; framing is for the EHRs of the list alone.
+fn csp(state: &State) -> String {
+    let mut origins: Vec<&str> =
+        state.config.ehrs.iter().flat_map(|ehr| &ehr.frame_ancestors).map(String::as_str).collect();
+    origins.dedup();
+    let origins = if origins.is_empty() { "'none'".to_owned() } else { origins.join(" ") };
+    format!(
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; \
+         frame-ancestors {origins}"
+    )
+}
 
 pub fn configure(service: &mut web::ServiceConfig) {
     service
@@ -56,17 +67,22 @@ async fn stylesheet() -> HttpResponse {
         .body(view::stylesheet())
 }
 
-fn html(status: StatusCode, body: String) -> HttpResponse {
+pub(super) fn html(state: &State, status: StatusCode, body: String) -> HttpResponse {
     HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, CSP))
+        .insert_header((header::CONTENT_SECURITY_POLICY, csp(state)))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .body(body)
 }
 
-fn refusal(error: &Error) -> HttpResponse {
+/// A page that says one thing.
+pub(super) fn notice(title: &str, text: &str) -> String {
+    view::message("", title, text)
+}
+
+fn refusal(state: &State, error: &Error) -> HttpResponse {
     super::respond::log(error);
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let title = match status.as_u16() {
@@ -75,14 +91,56 @@ fn refusal(error: &Error) -> HttpResponse {
         500.. => "Something went wrong",
         _ => "That did not work",
     };
-    html(status, view::message("", title, &error.to_string()))
+    let mut response = html(state, status, notice(title, &error.to_string()));
+    if let Some(seconds) = error.retry_after_seconds
+        && let Ok(value) = header::HeaderValue::from_str(&seconds.to_string())
+    {
+        response.headers_mut().insert(header::RETRY_AFTER, value);
+    }
+    response
 }
 
-async fn access(state: &State, http: &HttpRequest) -> Result<Access> {
-    super::auth::access(state, http).await.map_err(|error| match error.status {
-        401 => Error::new(IssueType::Login, "Open this page from the client's chart in your record system."),
-        _ => error,
-    })
+/// Who looks, and through which launch.
+struct Looker {
+    access: Access,
+    session: Option<Session>,
+}
+
+/// By the session of a launch for this client, or a practitioner's own; else by a token.
+async fn looker(state: &State, http: &HttpRequest, client: Option<&str>) -> Result<Looker> {
+    if state.config.auth == Auth::Smart {
+        if let Some(session) = launch::session(state, http, client).await {
+            let access = launch::access(state, &session, auth::address(http));
+            return Ok(Looker { access, session: Some(session) });
+        }
+        if http.headers().get(header::AUTHORIZATION).is_none() {
+            return Err(launch::nobody(http));
+        }
+    }
+    Ok(Looker { access: auth::access(state, http).await?, session: None })
+}
+
+/// Keeps in the trail that a page was shown, or refused.
+async fn trace(state: &State, access: &Access, http: &HttpRequest, client: Option<&str>, status: u16) -> Result<()> {
+    let line = format!("{} {}", http.method(), http.uri().path());
+    let interaction = if client.is_some() { Interaction::Read } else { Interaction::Search };
+    let named = client.filter(|id| super::rest::is_id(id));
+    let asked = audit::Asked { interaction, request: &line, named, status };
+    let context = state.pipeline.term_context();
+    state.trail.keep(audit::of_request(access, &asked, state.pipeline.clock.now(), &context)).await
+}
+
+/// While the EHR is being read, the page says so and asks again by itself.
+fn reading(state: &State, session: Option<&Session>) -> Option<HttpResponse> {
+    let progress = &session?.progress;
+    if progress.done.load(Ordering::Acquire) {
+        return None;
+    }
+    let read = progress.read.load(Ordering::Relaxed);
+    let text = format!("Reading from your record system: {read} entries so far. This page goes on by itself.");
+    let mut response = html(state, StatusCode::OK, notice("One moment", &text));
+    response.headers_mut().insert(header::REFRESH, header::HeaderValue::from_static("1"));
+    Some(response)
 }
 
 #[derive(Deserialize)]
@@ -97,17 +155,36 @@ async fn page(
     id: web::Path<String>,
     look: web::Query<Look>,
 ) -> HttpResponse {
-    let made = async {
-        access(&state, &http).await?.page(&id)?;
-        draw_page(&state, &id, look.as_of.as_deref()).await
+    let looker = match looker(&state, &http, Some(&id)).await {
+        Ok(looker) => looker,
+        Err(error) => return refusal(&state, &error),
     };
-    match made.await {
-        Ok(body) => html(StatusCode::OK, body),
-        Err(error) => refusal(&error),
+    if let Some(wait) = reading(&state, looker.session.as_ref()) {
+        return wait;
+    }
+    let made = async {
+        looker.access.page(&id)?;
+        looker.access.note_client(&id);
+        draw_page(&state, &looker, &id, look.as_of.as_deref()).await
+    };
+    answer(&state, &looker.access, &http, Some(&id), made.await).await
+}
+
+async fn answer(
+    state: &State,
+    access: &Access,
+    http: &HttpRequest,
+    client: Option<&str>,
+    made: Result<String>,
+) -> HttpResponse {
+    let status = made.as_ref().map_or_else(|error| error.status, |_| 200);
+    match trace(state, access, http, client, status).await.and(made) {
+        Ok(body) => html(state, StatusCode::OK, body),
+        Err(error) => refusal(state, &error),
     }
 }
 
-async fn draw_page(state: &State, id: &str, as_of: Option<&str>) -> Result<String> {
+async fn draw_page(state: &State, looker: &Looker, id: &str, as_of: Option<&str>) -> Result<String> {
     let pipeline = &state.pipeline;
     let now = pipeline.clock.now();
     // A form sends an empty field where nothing was chosen.
@@ -144,9 +221,9 @@ async fn draw_page(state: &State, id: &str, as_of: Option<&str>) -> Result<Strin
         sessions_planned: None,
         published,
         judgements,
-        csrf: Some(csrf(&state.secret, id)),
+        csrf: Some(csrf(secret(state, looker.session.as_ref()), id)),
         base_path: String::new(),
-        caseload_link: true,
+        caseload_link: looker.access.caseload(),
         model_version: MODEL.to_owned(),
         thresholds: thresholds(state),
     }))
@@ -237,17 +314,17 @@ async fn json(state: &State, kind: &'static str, id: &str) -> Result<Option<Valu
 }
 
 async fn caseload(state: web::Data<State>, http: HttpRequest) -> HttpResponse {
+    let looker = match looker(&state, &http, None).await {
+        Ok(looker) => looker,
+        Err(error) => return refusal(&state, &error),
+    };
     let made = async {
-        let access = access(&state, &http).await?;
-        if !access.caseload() {
+        if !looker.access.caseload() {
             return Err(Error::new(IssueType::Forbidden, "This launch is for one client alone."));
         }
-        draw_caseload(&state).await
+        draw_caseload(&state, &looker).await
     };
-    match made.await {
-        Ok(body) => html(StatusCode::OK, body),
-        Err(error) => refusal(&error),
-    }
+    answer(&state, &looker.access, &http, None, made.await).await
 }
 
 struct Row {
@@ -259,11 +336,14 @@ struct Row {
     yesterday: Option<crate::domain::Band>,
 }
 
-async fn draw_caseload(state: &State) -> Result<String> {
+async fn draw_caseload(state: &State, looker: &Looker) -> Result<String> {
     let pipeline = &state.pipeline;
     let now = pipeline.clock.now();
     let today = day(state, now);
-    let clients = caseload_clients(state, today).await?;
+    let mut clients = caseload_clients(state, today).await?;
+    if let (Some(session), Some(launches)) = (&looker.session, &state.smart.launches) {
+        clients.retain(|client| launches.reaches(session, client));
+    }
     let mut rows: Vec<Row> = Vec::with_capacity(clients.len());
     let mut made = futures_util::stream::iter(clients)
         .map(|id| async move {
@@ -285,6 +365,7 @@ async fn draw_caseload(state: &State) -> Result<String> {
         .buffered(PARALLEL_MAX);
     while let Some(row) = made.next().await {
         let row = row?;
+        looker.access.note_client(&row.id);
         // Whoever has ended and is not expected today is on nobody's list.
         if row.course.open.is_some() || row.appointment.is_some() {
             rows.push(row);
@@ -361,25 +442,40 @@ async fn judge(
     id: web::Path<String>,
     form: web::Form<Judged>,
 ) -> HttpResponse {
+    let looker = match looker(&state, &http, Some(&id)).await {
+        Ok(looker) => looker,
+        Err(error) => return refusal(&state, &error),
+    };
     let done = async {
-        let access = access(&state, &http).await?;
-        access.page(&id)?;
-        if !same(&form.csrf, &csrf(&state.secret, &id)) {
+        looker.access.page(&id)?;
+        if !same(&form.csrf, &csrf(secret(&state, looker.session.as_ref()), &id)) {
             let text = "The form is too old, or was not sent from this page. Please go back, reload and try again.";
             return Err(Error::new(IssueType::Forbidden, text));
         }
-        keep_judgement(&state, &access, &id, &form).await
+        let performer = looker.session.as_ref().and_then(|session| launch::performer(&state, session));
+        keep_judgement(&state, &looker.access, performer.as_deref(), &id, &form).await
     };
     match done.await {
         Ok(()) => {
             let there = format!("/app/patients/{}#afterwards", *id);
             HttpResponse::SeeOther().insert_header((header::LOCATION, there)).finish()
         }
-        Err(error) => refusal(&error),
+        Err(error) => refusal(&state, &error),
     }
 }
 
-async fn keep_judgement(state: &State, access: &Access, client: &str, form: &Judged) -> Result<()> {
+/// What tokens in forms are made with: the session's own, else this process's.
+fn secret<'a>(state: &'a State, session: Option<&'a Session>) -> &'a str {
+    session.map_or(&state.secret, |session| &session.csrf)
+}
+
+async fn keep_judgement(
+    state: &State,
+    access: &Access,
+    performer: Option<&str>,
+    client: &str,
+    form: &Judged,
+) -> Result<()> {
     if !super::rest::is_id(client) {
         return Err(Error::not_found("client", client));
     }
@@ -400,7 +496,7 @@ async fn keep_judgement(state: &State, access: &Access, client: &str, form: &Jud
                 id: &id,
                 client,
                 flag,
-                performer: None,
+                performer,
                 verdict,
                 issued: pipeline.clock.now(),
                 note: note.as_deref(),

@@ -10,7 +10,8 @@ pub fn open_to_all(builder: &mut HttpResponseBuilder) {
     builder.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
 }
 
-fn json(value: &Value) -> HttpResponse {
+/// A document for anyone.
+pub fn json(value: &Value) -> HttpResponse {
     let mut builder = HttpResponse::Ok();
     open_to_all(&mut builder);
     builder.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));

@@ -7,6 +7,7 @@ mod auth;
 mod discovery;
 mod health;
 mod http;
+mod launch;
 pub mod metrics;
 mod origin;
 pub mod respond;
@@ -45,6 +46,9 @@ pub fn configure(service: &mut web::ServiceConfig) {
         .route("/healthz", web::get().to(health::healthz))
         .route("/readyz", web::get().to(health::readyz))
         .route("/metrics", web::get().to(health::metrics))
+        .route("/launch", web::get().to(launch::launch))
+        .route("/callback", web::get().to(launch::callback))
+        .route("/.well-known/jwks.json", web::get().to(launch::keys))
         .route("/auth/token", web::post().to(token::token))
         .route("/auth/jwks", web::get().to(discovery::keys))
         .route("/fhir/.well-known/smart-configuration", web::get().to(discovery::smart_configuration))

@@ -3,7 +3,9 @@
 
 pub mod fetch;
 pub mod keys;
+pub mod launch;
 pub mod limit;
+pub mod pull;
 pub mod scope;
 pub mod signing;
 pub mod systems;
@@ -12,6 +14,7 @@ pub mod token;
 use crate::config::{self, Auth, Config};
 use fetch::Fetcher;
 use keys::{KeySet, RemoteKeys, Source};
+use launch::Launches;
 use limit::Limiter;
 use serde_json::{Value, json};
 use signing::Signing;
@@ -33,6 +36,8 @@ pub struct Smart {
     pub issuers: Vec<Issuer>,
     /// The embedded authorization server, where `[[clients]]` are configured.
     pub systems: Option<Systems>,
+    /// Where `[[ehrs]]` are configured.
+    pub launches: Option<Launches>,
     /// By client.
     pub clients: Limiter,
     /// By address: whoever has not shown a good token.
@@ -55,6 +60,7 @@ impl Smart {
         let mut smart = Self {
             issuers: Vec::new(),
             systems: None,
+            launches: None,
             clients: Limiter::new(rate, rate * 5.0),
             strangers: Limiter::new(STRANGERS.0, STRANGERS.1),
             described: Mutex::default(),
@@ -63,6 +69,9 @@ impl Smart {
         };
         if config.auth == Auth::None {
             return Ok(smart);
+        }
+        if !config.ehrs.is_empty() {
+            smart.launches = Some(Launches::new(&config.ehrs, &config.base_url)?);
         }
         for issuer in &config.issuers {
             let (issuer, fetcher) = remote(issuer, &config.fhir_base())?;

@@ -4,9 +4,11 @@
 mod bad_input;
 mod bundles;
 mod crash;
+mod ehr;
 mod findings;
 mod interactions;
 mod issuer;
+mod launch;
 mod pages;
 mod regressions;
 mod server;

@@ -1,0 +1,200 @@
+//! Data by launch: what an EHR that pushes nothing holds of the launch's patient, read with the launch's token and
+//! made ours. Bounded in pages, size and time; what is not about that patient is left out.
+
+use super::fetch::FetchError;
+use super::launch::{Ehr, Progress, Session};
+use super::scope::{Right, grants};
+use crate::fhir::kinds::kind;
+use crate::fhir::read;
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Pages of one type.
+const PAGES_MAX: usize = 50;
+/// Resources of one launch.
+const RESOURCES_MAX: usize = 10_000;
+const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+const PAGE_COUNT: usize = 200;
+/// The whole of it.
+const READ_SECONDS_MAX: u64 = 90;
+
+/// Types that are read, beside the Patient.
+const KINDS: &[&str] = &["Appointment", "QuestionnaireResponse", "Task"];
+
+/// Everything the token lets us read of the patient, renamed. What cannot be had is left out, and said in
+/// `progress`.
+pub async fn read_all(ehr: &Ehr, session: &Session, progress: &Progress) -> Vec<(&'static str, Value)> {
+    let mut out = Vec::new();
+    let whole = read_into(&mut out, ehr, session, progress);
+    match tokio::time::timeout(Duration::from_secs(READ_SECONDS_MAX), whole).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "a record system could not be read to the end");
+            progress.failed.store(true, Ordering::Release);
+        }
+        Err(_) => progress.failed.store(true, Ordering::Release),
+    }
+    out
+}
+
+async fn read_into(
+    out: &mut Vec<(&'static str, Value)>,
+    ehr: &Ehr,
+    session: &Session,
+    progress: &Progress,
+) -> Result<(), FetchError> {
+    let (Some(remote), Some(local)) = (&session.remote_patient, &session.patient) else { return Ok(()) };
+    let granted = grants(&session.scope);
+    let may = |kind: &str, right| granted.iter().any(|grant| grant.covers(kind) && grant.has(right));
+    let mut take = |kind: &'static str, resource: &Value| {
+        let ours = renamed(ehr, kind, resource).filter(|ours| read::client(ours).as_deref() == Some(local));
+        if let Some(ours) = ours {
+            progress.read.fetch_add(1, Ordering::Relaxed);
+            out.push((kind, ours));
+        }
+        out.len() < RESOURCES_MAX
+    };
+    let mut failed = None;
+    if may("Patient", Right::Read) {
+        let url = format!("{}/Patient/{remote}", ehr.iss);
+        match ehr.fetcher.get(&url, Some(&session.token), PAGE_BYTES_MAX).await {
+            Ok(patient) => drop(take("Patient", &patient)),
+            Err(error) => failed = Some(error),
+        }
+    }
+    for name in KINDS.iter().filter(|name| may(name, Right::Search)) {
+        let Some(row) = kind(name) else { continue };
+        let mut url = Some(format!("{}/{name}?patient={remote}&_count={PAGE_COUNT}", ehr.iss));
+        for _ in 0..PAGES_MAX {
+            let Some(at) = url.take() else { break };
+            let bundle = match ehr.fetcher.get(&at, Some(&session.token), PAGE_BYTES_MAX).await {
+                Ok(bundle) => bundle,
+                Err(error) => {
+                    // The other types may still be had.
+                    failed = Some(error);
+                    break;
+                }
+            };
+            let entries = bundle.get("entry").and_then(Value::as_array).into_iter().flatten();
+            for resource in entries.filter_map(|entry| entry.get("resource")) {
+                let right = resource.get("resourceType").and_then(Value::as_str) == Some(row.name);
+                if right && !take(row.name, resource) {
+                    return Err(FetchError::TooLong);
+                }
+            }
+            let links = bundle.get("link").and_then(Value::as_array).into_iter().flatten();
+            let next = links
+                .filter(|link| link.get("relation").and_then(Value::as_str) == Some("next"))
+                .find_map(|link| link.get("url").and_then(Value::as_str));
+            url = next.and_then(|next| follow(ehr, next));
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// A link to the next page, if it stays at the EHR: our token goes nowhere else.
+fn follow(ehr: &Ehr, next: &str) -> Option<String> {
+    let base = ehr.fetcher.allowed(&format!("{}/", ehr.iss)).ok()?;
+    let joined = base.join(next).ok()?;
+    (joined.origin() == base.origin()).then(|| joined.to_string())
+}
+
+/// The resource under our id, its references to its neighbours ours too, the original in `identifier`.
+fn renamed(ehr: &Ehr, kind: &str, resource: &Value) -> Option<Value> {
+    let id = resource.get("id").and_then(Value::as_str)?.to_owned();
+    let mut ours = resource.clone();
+    rename_references(ehr, &mut ours);
+    let object = ours.as_object_mut()?;
+    object.insert("id".into(), json!(ehr.local_id(kind, &id)));
+    if !ehr.pushes {
+        let original = json!({"system": format!("{}/{kind}", ehr.iss), "value": id});
+        if kind == "QuestionnaireResponse" {
+            // It has room for one; its own comes first.
+            object.entry("identifier").or_insert(original);
+        } else if let Some(all) = object.entry("identifier").or_insert_with(|| json!([])).as_array_mut() {
+            all.push(original);
+        }
+    }
+    Some(ours)
+}
+
+fn rename_references(ehr: &Ehr, value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object.iter_mut() {
+                match value {
+                    Value::String(text) if key == "reference" => {
+                        if let Some(ours) = reference(ehr, text) {
+                            *text = ours;
+                        }
+                    }
+                    _ => rename_references(ehr, value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rename_references(ehr, item)),
+        _ => {}
+    }
+}
+
+fn reference(ehr: &Ehr, text: &str) -> Option<String> {
+    let local = text.strip_prefix(&ehr.iss).map_or(text, |rest| rest.trim_start_matches('/'));
+    let local = local.split("/_history/").next().unwrap_or(local);
+    let (kind, id) = local.split_once('/')?;
+    let plain = kind.bytes().all(|byte| byte.is_ascii_alphabetic()) && !id.contains(['/', ':', '?', '#']);
+    plain.then(|| format!("{kind}/{}", ehr.local_id(kind, id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    fn ehr(iss: &str) -> Ehr {
+        Ehr::new(&config::Ehr {
+            iss: iss.into(),
+            client_id: "tautline".into(),
+            client_secret_file: None,
+            private_key_file: None,
+            key_id: None,
+            scope: "launch".into(),
+            frame_ancestors: Vec::new(),
+            write_flags: false,
+            pushes: false,
+            allow_insecure: false,
+        })
+        .expect("an EHR")
+    }
+
+    #[test]
+    fn two_ehrs_never_collide_and_the_original_is_kept() {
+        let (one, two) = (ehr("https://one.example/fhir"), ehr("https://two.example/fhir"));
+        let task = json!({"resourceType": "Task", "id": "1", "for": {"reference": "https://one.example/fhir/Patient/7/_history/2"},
+            "owner": {"reference": "Patient/7"}, "focus": {"reference": "#x"}, "basedOn": [{"reference": "https://else.example/Patient/7"}]});
+        let ours = renamed(&one, "Task", &task).expect("renamed");
+        let patient = one.local_id("Patient", "7");
+        assert_eq!(ours["for"]["reference"], format!("Patient/{patient}"));
+        assert_eq!(ours["owner"]["reference"], ours["for"]["reference"]);
+        assert_eq!(ours["focus"]["reference"], "#x");
+        assert_eq!(ours["basedOn"][0]["reference"], "https://else.example/Patient/7");
+        assert_eq!(ours["identifier"][0], json!({"system": "https://one.example/fhir/Task", "value": "1"}));
+        assert_ne!(one.local_id("Task", "1"), two.local_id("Task", "1"));
+        assert!(one.local_id("Task", "1").len() <= 64);
+    }
+
+    #[test]
+    fn pages_are_followed_at_the_ehr_alone() {
+        let ehr = ehr("https://one.example/fhir");
+        assert!(follow(&ehr, "https://one.example/fhir?page=2").is_some());
+        assert!(follow(&ehr, "Task?page=2").is_some());
+        for url in [
+            "https://evil.example/fhir?page=2",
+            "http://one.example/fhir?page=2",
+            "https://one.example:444/",
+            "file:///x",
+        ] {
+            assert_eq!(follow(&ehr, url), None, "{url}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Somebody else's EHR: SMART discovery, authorization, tokens, and a FHIR API with pages.
+
+use crate::issuer::now;
+use actix_web::dev::ServerHandle;
+use actix_web::http::StatusCode;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// What it does and has seen.
+#[derive(Default)]
+pub struct Ward {
+    pub url: String,
+    /// `type/id` → resource.
+    pub resources: Vec<Value>,
+    /// Fields of the next token answer.
+    pub context: Value,
+    pub expires_in: i64,
+    /// code → (challenge, redirect_uri, launch)
+    codes: HashMap<String, (String, String, Option<String>)>,
+    /// Authorization headers and forms that the token endpoint got.
+    pub asked: Vec<(Option<String>, HashMap<String, String>)>,
+    /// Overrides of the discovery document.
+    pub discovery: Value,
+    pub reads: usize,
+    pub refuse: Option<u16>,
+}
+
+#[derive(Clone)]
+pub struct Ehr {
+    pub ward: Arc<Mutex<Ward>>,
+    pub iss: String,
+    handle: ServerHandle,
+}
+
+/// What the authorize request carried.
+pub struct Asked {
+    pub redirect: String,
+    pub parameters: HashMap<String, String>,
+}
+
+impl Ehr {
+    pub async fn start() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let ward = Arc::new(Mutex::new(Ward { url: url.clone(), expires_in: 300, ..Ward::default() }));
+        let shared = web::Data::from(Arc::new(Arc::clone(&ward)));
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(shared.clone())
+                .route("/fhir/.well-known/smart-configuration", web::get().to(discovery))
+                .route("/token", web::post().to(token))
+                .route("/fhir/{kind}", web::get().to(search))
+                .route("/fhir/{kind}/{id}", web::get().to(read))
+        })
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .expect("listens")
+        .run();
+        let handle = server.handle();
+        tokio::spawn(server);
+        Self { ward, iss: format!("{url}/fhir"), handle }
+    }
+
+    pub fn with<T>(&self, work: impl FnOnce(&mut Ward) -> T) -> T {
+        work(&mut self.ward.lock().expect("the ward"))
+    }
+
+    /// The person signs in and consents: the redirect back.
+    pub fn authorize(&self, url: &str) -> Asked {
+        let (address, query) = url.split_once('?').expect("a query");
+        let parameters: HashMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let code = format!("code-{}", uuid::Uuid::new_v4());
+        self.with(|ward| {
+            assert_eq!(address, format!("{}/authorize", ward.url));
+            let launch = parameters.get("launch").cloned();
+            ward.codes.insert(
+                code.clone(),
+                (parameters["code_challenge"].clone(), parameters["redirect_uri"].clone(), launch),
+            );
+        });
+        let back: String = form_urlencoded::Serializer::new(String::new())
+            .append_pair("code", &code)
+            .append_pair("state", &parameters["state"])
+            .finish();
+        Asked { redirect: format!("{}?{back}", parameters["redirect_uri"]), parameters }
+    }
+
+    pub async fn stop(&self) {
+        self.handle.stop(false).await;
+    }
+}
+
+type Shared = web::Data<Arc<Mutex<Ward>>>;
+
+async fn discovery(ward: Shared) -> HttpResponse {
+    let ward = ward.lock().expect("the ward");
+    let mut document = json!({"issuer": ward.url, "authorization_endpoint": format!("{}/authorize", ward.url), "token_endpoint": format!("{}/token", ward.url),
+        "code_challenge_methods_supported": ["S256"], "capabilities": ["launch-ehr"]});
+    for (key, value) in ward.discovery.as_object().into_iter().flatten() {
+        document[key] = value.clone();
+    }
+    HttpResponse::Ok().content_type("application/json").body(document.to_string())
+}
+
+async fn token(ward: Shared, http: HttpRequest, form: web::Form<HashMap<String, String>>) -> HttpResponse {
+    let mut ward = ward.lock().expect("the ward");
+    let authorization = http.headers().get("authorization").map(|value| value.to_str().expect("text").to_owned());
+    let form = form.into_inner();
+    ward.asked.push((authorization, form.clone()));
+    let bad = |error: &str| {
+        HttpResponse::BadRequest()
+            .content_type("application/json")
+            .body(json!({"error": error, "error_description": "<script>alert(1)</script>"}).to_string())
+    };
+    match form.get("grant_type").map(String::as_str) {
+        Some("authorization_code") => {
+            let Some((challenge, redirect, _)) = form.get("code").and_then(|code| ward.codes.remove(code)) else {
+                return bad("invalid_grant");
+            };
+            let verifier = form.get("code_verifier").cloned().unwrap_or_default();
+            let holds = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) == challenge
+                && form.get("redirect_uri") == Some(&redirect);
+            if !holds {
+                return bad("invalid_grant");
+            }
+        }
+        Some("refresh_token") if form.get("refresh_token").map(String::as_str) == Some("fresh") => {}
+        _ => return bad("invalid_grant"),
+    }
+    let mut answer = json!({"access_token": "the-token-of-the-ehr", "token_type": "Bearer", "expires_in": ward.expires_in,
+        "scope": "launch openid fhirUser patient/Patient.r patient/QuestionnaireResponse.rs patient/Task.rs patient/Appointment.rs"});
+    for (key, value) in ward.context.as_object().into_iter().flatten() {
+        answer[key] = value.clone();
+    }
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .insert_header(("cache-control", "no-store"))
+        .body(answer.to_string())
+}
+
+fn let_in(ward: &mut Ward, http: &HttpRequest) -> Result<(), StatusCode> {
+    ward.reads += 1;
+    if let Some(status) = ward.refuse {
+        return Err(StatusCode::from_u16(status).expect("a status"));
+    }
+    let holds = http.headers().get("authorization").is_some_and(|value| value == "Bearer the-token-of-the-ehr");
+    if holds { Ok(()) } else { Err(StatusCode::UNAUTHORIZED) }
+}
+
+async fn read(ward: Shared, http: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {
+    let mut ward = ward.lock().expect("the ward");
+    if let Err(refused) = let_in(&mut ward, &http) {
+        return HttpResponse::build(refused).finish();
+    }
+    let found =
+        ward.resources.iter().find(|one| one["resourceType"] == path.0.as_str() && one["id"] == path.1.as_str());
+    found.map_or_else(
+        || HttpResponse::NotFound().finish(),
+        |one| HttpResponse::Ok().content_type("application/fhir+json").body(one.to_string()),
+    )
+}
+
+/// Everything of the type, two a page; whoever asks has to look whose it is.
+async fn search(ward: Shared, http: HttpRequest, kind: web::Path<String>) -> HttpResponse {
+    let mut ward = ward.lock().expect("the ward");
+    if let Err(refused) = let_in(&mut ward, &http) {
+        return HttpResponse::build(refused).finish();
+    }
+    let page: usize = http
+        .query_string()
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("page="))
+        .and_then(|page| page.parse().ok())
+        .unwrap_or(0);
+    let all: Vec<&Value> = ward.resources.iter().filter(|one| one["resourceType"] == kind.as_str()).collect();
+    let entries: Vec<Value> = all.iter().skip(page * 2).take(2).map(|one| json!({"resource": one})).collect();
+    let mut bundle = json!({"resourceType": "Bundle", "type": "searchset", "entry": entries});
+    if all.len() > (page + 1) * 2 {
+        bundle["link"] = json!([{"relation": "next", "url": format!("{}/fhir/{kind}?page={}", ward.url, page + 1)}]);
+    }
+    HttpResponse::Ok().content_type("application/fhir+json").body(bundle.to_string())
+}
+
+/// `Basic …` of a client and its secret.
+pub fn basic(client: &str, secret: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{client}:{secret}")))
+}
+
+pub fn in_an_hour() -> i64 {
+    now() + 3600
+}

@@ -1,0 +1,385 @@
+//! In from an EHR's chart.
+
+use crate::ehr::{Asked, Ehr, basic, in_an_hour};
+use crate::issuer::{Issuer, Signer};
+use crate::server::{Answer, Backend, Place, Server};
+use crate::story::{start_for, withdrawing};
+use reqwest::{Method, redirect};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A browser, as far as it matters: cookies, no redirects.
+struct Browser {
+    client: reqwest::Client,
+    base: String,
+    cookies: BTreeMap<String, String>,
+}
+
+impl Browser {
+    fn new(server: &Server) -> Self {
+        let client =
+            reqwest::Client::builder().no_proxy().redirect(redirect::Policy::none()).build().expect("a client");
+        Self { client, base: server.base.clone(), cookies: BTreeMap::new() }
+    }
+
+    async fn send(&mut self, method: Method, path: &str, form: Option<&[(&str, &str)]>) -> Answer {
+        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
+        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut request = self.client.request(method, url);
+        if !cookies.is_empty() {
+            request = request.header("cookie", cookies.join("; "));
+        }
+        if let Some(form) = form {
+            let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+            request =
+                request.header("content-type", "application/x-www-form-urlencoded").header("origin", "null").body(body);
+        }
+        let response = request.send().await.expect("an answer");
+        for set in response.headers().get_all("set-cookie") {
+            let text = set.to_str().expect("text");
+            for part in ["; Path=/", "; Secure", "; HttpOnly", "; SameSite=None", "; Partitioned"] {
+                assert!(text.contains(part), "{part} of {text}");
+            }
+            assert!(text.starts_with("__Host-") && !text.contains("Domain"), "{text}");
+            let (name, rest) = text.split_once('=').expect("a cookie");
+            let value = rest.split(';').next().expect("a value");
+            if value.is_empty() {
+                self.cookies.remove(name)
+            } else {
+                self.cookies.insert(name.into(), value.into())
+            };
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, text: response.text().await.expect("a body") }
+    }
+
+    async fn get(&mut self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// From the chart to the redirect back, which is not followed yet.
+    async fn launch(&mut self, ehr: &Ehr, launch: Option<&str>) -> Asked {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("iss", &ehr.iss);
+        query.extend_pairs(launch.map(|launch| ("launch", launch)));
+        let answer = self.get(&format!("/launch?{}", query.finish())).await.expect(303);
+        ehr.authorize(answer.header("location"))
+    }
+
+    /// All the way to the page.
+    async fn enter(&mut self, ehr: &Ehr) -> String {
+        let asked = self.launch(ehr, Some("the-launch")).await;
+        let answer = self.get(&asked.redirect).await.expect(303);
+        answer.header("location").to_owned()
+    }
+
+    /// The page once the EHR has been read.
+    async fn page(&mut self, path: &str) -> Answer {
+        for _ in 0..200 {
+            let answer = self.get(path).await;
+            if answer.header("refresh").is_empty() {
+                return answer;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("reading the EHR does not end");
+    }
+}
+
+async fn server(ehrs: &[(&Ehr, &str)]) -> (Server, Place) {
+    let place = Place::new(Backend::Sqlite).await.expect("a place");
+    let mut lines = "auth = \"smart\"\n".to_owned();
+    for (ehr, more) in ehrs {
+        lines += &format!(
+            "[[ehrs]]\niss = \"{}\"\nclient_id = \"tautline\"\nscope = \"launch openid fhirUser patient/Patient.r patient/QuestionnaireResponse.rs patient/Task.rs patient/Appointment.rs\"\n\
+             frame_ancestors = [\"https://ehr.example\"]\nallow_insecure = true\n{more}\n",
+            ehr.iss
+        );
+    }
+    (Server::configured(&place, &lines).await, place)
+}
+
+#[actix_web::test]
+async fn a_therapist_opens_the_chart_and_sees_what_the_ehr_knows() {
+    let ehr = Ehr::start().await;
+    ehr.with(|ward| {
+        ward.resources = withdrawing("p1", &start_for(15), 3);
+        // The EHR is careless: another patient's task comes along.
+        ward.resources.push(json!({"resourceType": "Task", "id": "foreign", "status": "requested", "intent": "order", "for": {"reference": "Patient/p2"}}));
+        ward.context = json!({"patient": "p1", "encounter": "e1", "need_patient_banner": true, "fhirContext": [{"reference": "Appointment/a"}]});
+    });
+    let (server, _place) = server(&[(&ehr, "")]).await;
+    let mut browser = Browser::new(&server);
+    let asked = browser.launch(&ehr, Some("the launch & more")).await;
+    let of = |name: &str| asked.parameters.get(name).map(String::as_str).unwrap_or_default();
+    assert_eq!((of("response_type"), of("client_id"), of("code_challenge_method")), ("code", "tautline", "S256"));
+    assert_eq!(
+        (of("launch"), of("aud"), of("redirect_uri")),
+        ("the launch & more", ehr.iss.as_str(), format!("{}/callback", server.base).as_str())
+    );
+    assert!(of("state").len() >= 22 && of("code_challenge").len() == 43 && of("scope").contains("launch"));
+    let before: Vec<String> = browser.cookies.values().cloned().collect();
+    let answer = browser.get(&asked.redirect).await.expect(303);
+    let there = answer.header("location").to_owned();
+    assert!(there.starts_with("/app/patients/l"), "{there}");
+    assert!(browser.cookies.values().all(|value| !before.contains(value)), "a new session has a new name");
+    let page = browser.page(&there).await.expect(200);
+    for part in ["Ana Muster", "<svg", "Engagement"] {
+        assert!(page.text.contains(part), "{part}");
+    }
+    assert!(page.header("content-security-policy").contains("frame-ancestors https://ehr.example"));
+    assert!(!page.text.contains("/app/caseload"), "one client's launch leads to no other");
+    assert!(!page.text.contains("the-token-of-the-ehr"));
+    // Used up, in this browser too.
+    browser.get(&asked.redirect).await.expect(400);
+    // The public client shows its id, and no secret.
+    let (authorization, form) = ehr.with(|ward| ward.asked.remove(0));
+    assert_eq!((authorization, form["client_id"].as_str()), (None, "tautline"));
+    // The patient of the token is the only one.
+    browser.get("/app/patients/p1").await.expect(401);
+    browser.get("/app/caseload").await.expect(401);
+    let stranger = Browser::new(&server).get(&there).await.expect(401);
+    assert!(stranger.text.contains("cookie"), "{}", stranger.text);
+    assert!(stranger.header("content-security-policy").contains("frame-ancestors https://ehr.example"));
+    // It is said, undone and audited by whoever signed in; a forged form is refused.
+    let action = there.split('?').next().expect("a path").to_owned() + "/judgements";
+    browser.send(Method::POST, &action, Some(&[("verdict", "named-in-session"), ("csrf", "forged")])).await.expect(403);
+    let token =
+        page.text.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a token");
+    browser.send(Method::POST, &action, Some(&[("verdict", "named-in-session"), ("csrf", token)])).await.expect(303);
+    // Again: the same data, nothing twice.
+    let again = browser.enter(&ehr).await;
+    assert_eq!(again, there);
+    browser.page(&again).await.expect(200);
+    ehr.stop().await;
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn two_tabs_with_two_patients_stay_apart() {
+    let ehr = Ehr::start().await;
+    ehr.with(|ward| {
+        for id in ["p1", "p2"] {
+            ward.resources
+                .push(json!({"resourceType": "Patient", "id": id, "name": [{"text": format!("Name of {id}")}]}));
+        }
+    });
+    let (server, _place) = server(&[(&ehr, "")]).await;
+    let mut browser = Browser::new(&server);
+    // Both begin before either ends.
+    let (one, two) = (browser.launch(&ehr, Some("1")).await, browser.launch(&ehr, Some("2")).await);
+    ehr.with(|ward| ward.context = json!({"patient": "p1"}));
+    let first = browser.get(&one.redirect).await.expect(303).header("location").to_owned();
+    ehr.with(|ward| ward.context = json!({"patient": "p2"}));
+    let second = browser.get(&two.redirect).await.expect(303).header("location").to_owned();
+    assert_ne!(first, second);
+    assert!(browser.page(&first).await.expect(200).text.contains("Name of p1"));
+    assert!(browser.page(&second).await.expect(200).text.contains("Name of p2"));
+    assert!(browser.page(&first).await.expect(200).text.contains("Name of p1"));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_launch_that_is_not_this_browsers_or_not_in_order_is_refused() {
+    let ehr = Ehr::start().await;
+    ehr.with(|ward| ward.context = json!({"patient": "p1"}));
+    let (server, _place) = server(&[(&ehr, "")]).await;
+    let mut victim = Browser::new(&server);
+    let mut attacker = Browser::new(&server);
+    let asked = victim.launch(&ehr, Some("1")).await;
+    attacker.get(&asked.redirect).await.expect(400);
+    // The attacker's own cookie under the victim's name.
+    attacker.launch(&ehr, Some("2")).await;
+    let value = attacker.cookies.values().next().expect("a cookie").clone();
+    let name = victim.cookies.keys().next().expect("a cookie").clone();
+    let mut forger = Browser::new(&server);
+    forger.cookies.insert(name, value);
+    forger.get(&asked.redirect).await.expect(400);
+    // A refusal says so, and repeats nothing of what it was sent.
+    let asked = victim.launch(&ehr, Some("3")).await;
+    let state = &asked.parameters["state"];
+    let refused = victim
+        .get(&format!(
+            "/callback?state={state}&error=access_denied&error_description=%3Cscript%3Ealert(1)%3C/script%3E"
+        ))
+        .await
+        .expect(403);
+    assert!(!refused.text.contains("<script") && refused.text.contains("launch again"));
+    assert!(refused.header("content-security-policy").contains("default-src 'none'"));
+    // Mixed up with another issuer (RFC 9207).
+    let asked = victim.launch(&ehr, Some("4")).await;
+    victim.get(&format!("{}&iss=https%3A%2F%2Fevil.example", asked.redirect)).await.expect(400);
+    // Odd answers of the EHR's.
+    for context in [
+        json!({"token_type": "mac"}),
+        json!({"access_token": ""}),
+        json!({"patient": "../../etc"}),
+        json!({"access_token": 7}),
+    ] {
+        ehr.with(|ward| ward.context = context.clone());
+        let asked = victim.launch(&ehr, Some("5")).await;
+        victim.get(&asked.redirect).await.expect(400);
+    }
+    for path in ["/callback", "/callback?state=x", "/callback?code=x&state=%00", "/launch", "/launch?iss="] {
+        let answer = victim.get(path).await.expect(400);
+        assert!(answer.header("content-type").starts_with("text/html"), "{path}");
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn only_listed_ehrs_are_contacted_and_where_they_point_is_guarded() {
+    let (ehr, trap) = (Ehr::start().await, Ehr::start().await);
+    let (server, _place) = server(&[(&ehr, "")]).await;
+    let mut browser = Browser::new(&server);
+    for iss in [
+        trap.iss.as_str(),
+        "http://169.254.169.254/latest",
+        "http://localhost:1",
+        "file:///etc/passwd",
+        "https://ehr.example/fhir",
+        "javascript:alert(1)",
+        "<script>alert(1)</script>",
+        &format!("{}/../fhir", ehr.iss),
+        &format!("{}@evil.example", ehr.iss),
+    ] {
+        let query: String =
+            form_urlencoded::Serializer::new(String::new()).append_pair("iss", iss).append_pair("launch", "x").finish();
+        let refused = browser.get(&format!("/launch?{query}")).await.expect(400);
+        assert!(!refused.text.contains("<script>alert"), "{iss}");
+    }
+    assert_eq!(trap.with(|ward| ward.reads + ward.asked.len()), 0);
+    for endpoint in ["file:///etc/passwd", "gopher://x/", "", "ftp://x/"] {
+        ehr.with(|ward| ward.discovery = json!({"token_endpoint": endpoint}));
+        let query: String = form_urlencoded::Serializer::new(String::new())
+            .append_pair("iss", &ehr.iss)
+            .append_pair("launch", "x")
+            .finish();
+        browser.get(&format!("/launch?{query}")).await.expect(400);
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn confidential_clients_show_their_secret_or_sign() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "s3cret:with/odd&signs\n").expect("written");
+    let key = folder.path().join("key.pem");
+    std::fs::write(&key, include_str!("../fixtures/rsa-of-the-tests.pem")).expect("written");
+    let (one, two) = (Ehr::start().await, Ehr::start().await);
+    for ehr in [&one, &two] {
+        ehr.with(|ward| ward.context = json!({"patient": "p1"}));
+    }
+    let symmetric = format!("client_secret_file = \"{}\"", secret.display());
+    let asymmetric = format!("private_key_file = \"{}\"\nkey_id = \"k7\"", key.display());
+    let (server, _place) = server(&[(&one, &symmetric), (&two, &asymmetric)]).await;
+    let mut browser = Browser::new(&server);
+    browser.enter(&one).await;
+    let (authorization, form) = one.with(|ward| ward.asked.remove(0));
+    assert_eq!(authorization, Some(basic("tautline", "s3cret%3Awith%2Fodd%26signs")));
+    assert!(!form.contains_key("client_secret") && !form.contains_key("client_assertion"));
+    browser.enter(&two).await;
+    let (authorization, form) = two.with(|ward| ward.asked.remove(0));
+    assert_eq!(authorization, None);
+    let keys = server.get("/.well-known/jwks.json").await.expect(200);
+    assert!(keys.json()["keys"][0]["kid"] == "k7" && !keys.text.contains("\"d\""), "{}", keys.text);
+    let set = tautline::smart::keys::KeySet::read(&keys.json());
+    let claims = set.verify(&form["client_assertion"]).expect("signed by the published key");
+    assert_eq!((claims["iss"].as_str(), claims["sub"].as_str()), (Some("tautline"), Some("tautline")));
+    assert_eq!(claims["aud"], format!("{}/token", two.with(|ward| ward.url.clone())));
+    assert!(claims["jti"].is_string() && claims["exp"].as_i64().is_some_and(|exp| exp <= crate::issuer::now() + 300));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_token_that_ends_is_renewed_or_ends_the_session() {
+    let ehr = Ehr::start().await;
+    ehr.with(|ward| {
+        ward.resources.push(json!({"resourceType": "Patient", "id": "p1", "name": [{"text": "Name of p1"}]}));
+        ward.expires_in = 1;
+        ward.context = json!({"patient": "p1"});
+    });
+    let (server, _place) = server(&[(&ehr, "")]).await;
+    let mut browser = Browser::new(&server);
+    let there = browser.enter(&ehr).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1300)).await;
+    let ended = browser.get(&there).await.expect(401);
+    assert!(ended.text.contains("launch again") && !ended.text.contains("Name of p1"));
+    ehr.with(|ward| ward.context = json!({"patient": "p1", "refresh_token": "fresh"}));
+    let there = browser.enter(&ehr).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1300)).await;
+    browser.page(&there).await.expect(200);
+    // Revoked: the renewal is refused.
+    ehr.with(|ward| ward.context = json!({"patient": "p2"}));
+    tokio::time::sleep(std::time::Duration::from_millis(1300)).await;
+    browser.get(&there).await.expect(401);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn who_signed_in_is_verified_where_it_is_said() {
+    let signer = Signer::es384("id");
+    let keys = Issuer::start(&[&signer]).await;
+    let ehr = Ehr::start().await;
+    let url = ehr.with(|ward| {
+        ward.discovery = json!({"jwks_uri": format!("{}/jwks", keys.url)});
+        ward.resources.push(json!({"resourceType": "Patient", "id": "p1", "name": [{"text": "Name of p1"}]}));
+        ward.url.clone()
+    });
+    let (server, _place) = server(&[(&ehr, "pushes = true")]).await;
+    let mut browser = Browser::new(&server);
+    let asked = browser.launch(&ehr, Some("1")).await;
+    let claims = |nonce: &str, user: &str| json!({"iss": url, "aud": "tautline", "exp": in_an_hour(), "nonce": nonce, "sub": "s", "fhirUser": user});
+    let token = |claims: &Value| json!({"patient": "p1", "id_token": signer.sign(claims)});
+    ehr.with(|ward| ward.context = token(&claims(&asked.parameters["nonce"], "Practitioner/dr")));
+    browser.get(&asked.redirect).await.expect(303);
+    // A patient who launches is told that this is not for them.
+    let asked = browser.launch(&ehr, Some("1")).await;
+    ehr.with(|ward| ward.context = token(&claims(&asked.parameters["nonce"], "https://x/Patient/p1")));
+    browser.get(&asked.redirect).await.expect(403);
+    for wrong in [claims("another", "Practitioner/dr"), {
+        let mut claims = claims("", "Practitioner/dr");
+        claims["aud"] = json!("another");
+        claims
+    }] {
+        let asked = browser.launch(&ehr, Some("1")).await;
+        ehr.with(|ward| ward.context = token(&wrong));
+        browser.get(&asked.redirect).await.expect(400);
+    }
+    let asked = browser.launch(&ehr, Some("1")).await;
+    let forged = Signer::es384("id").sign(&claims(&asked.parameters["nonce"], "Practitioner/dr"));
+    ehr.with(|ward| ward.context = json!({"patient": "p1", "id_token": forged}));
+    browser.get(&asked.redirect).await.expect(400);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_practitioner_without_a_patient_gets_the_caseload_of_that_ehr() {
+    let (one, two) = (Ehr::start().await, Ehr::start().await);
+    for (ehr, name) in [(&one, "Of One"), (&two, "Of Two")] {
+        ehr.with(|ward| {
+            ward.resources = withdrawing("p1", &start_for(15), 3);
+            ward.resources[0]["name"] = json!([{"text": name}]);
+            ward.context = json!({"patient": "p1"});
+        });
+    }
+    let (server, _place) = server(&[(&one, ""), (&two, "")]).await;
+    let mut browser = Browser::new(&server);
+    let (first, second) = (browser.enter(&one).await, browser.enter(&two).await);
+    assert_ne!(first, second, "the same id at two EHRs is two clients");
+    browser.page(&first).await.expect(200);
+    browser.page(&second).await.expect(200);
+    one.with(|ward| ward.context = json!({}));
+    let mut own = Browser::new(&server);
+    let there = own.enter(&one).await;
+    assert!(there.starts_with("/app/caseload"), "{there}");
+    let caseload = own.page(&there).await.expect(200);
+    assert!(caseload.text.contains("Of One") && !caseload.text.contains("Of Two"));
+    own.get(&first).await.expect(200);
+    own.get(&second).await.expect(401);
+    // Standalone: the EHR is asked to let a patient be chosen.
+    let asked = own.launch(&one, None).await;
+    assert!(asked.parameters["scope"].contains("launch/patient") && !asked.parameters.contains_key("launch"));
+    server.stop().await;
+}

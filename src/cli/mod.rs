@@ -2,6 +2,7 @@
 
 pub mod backtest;
 pub mod demo;
+pub mod fit;
 pub mod simulate;
 
 use crate::app;
@@ -31,6 +32,8 @@ enum Command {
     Demo(demo::Options),
     /// Detection over a history, offline
     Backtest(BacktestArgs),
+    /// Learns constants from a history
+    Fit(FitArgs),
     /// A synthetic caseload as FHIR NDJSON, with labels
     Simulate(SimulateArgs),
     /// Migrates the database and ends
@@ -60,12 +63,28 @@ struct BacktestArgs {
 }
 
 #[derive(clap::Args, Debug)]
+struct FitArgs {
+    /// FHIR NDJSON, Bundles, or folders of them
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// Labels, one JSON a line: the calibration is learned too
+    #[arg(long, env = "TAUTLINE_LABELS")]
+    labels: Option<PathBuf>,
+    /// File for the constants
+    #[arg(long, env = "TAUTLINE_OUTPUT")]
+    output: PathBuf,
+    /// IANA time zone of the service [default: UTC]
+    #[arg(long, env = "TAUTLINE_TIME_ZONE")]
+    time_zone: Option<String>,
+}
+
+#[derive(clap::Args, Debug)]
 struct SimulateArgs {
     #[arg(long, default_value_t = 100, env = "TAUTLINE_CLIENTS")]
     clients: usize,
     #[arg(long, default_value_t = 1, env = "TAUTLINE_SEED")]
     seed: u64,
-    /// How the clients come to be: strain
+    /// How the clients come to be: strain, regimes or chain
     #[arg(long, default_value = "strain", env = "TAUTLINE_GENERATOR")]
     generator: simulate::Generator,
     /// Folder for resources.ndjson and labels.ndjson
@@ -86,6 +105,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Migrate(options) => migrate(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Backtest(args) => backtest_command(args),
+        Command::Fit(args) => fit_command(args),
         Command::Simulate(args) => simulate_command(args),
     };
     match done {
@@ -138,13 +158,21 @@ fn backtest_command(args: BacktestArgs) -> Result<(), Failed> {
         None => (Constants::default(), "shipped".to_owned()),
         Some(path) => app::read_constants(path).map_err(|error| Failed(error.to_string()))?,
     };
-    let zone = time_zone.unwrap_or_else(|| "UTC".into());
-    let time_zone = jiff::tz::TimeZone::get(&zone)
-        .map_err(|_| Failed("time_zone must be an IANA name such as Europe/Berlin".into()))?;
+    let time_zone = zone(time_zone)?;
     let options = backtest::Options { paths, format, labels, constants, constants_name, time_zone, summary };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     backtest::run(&options, &mut out).map_err(Failed)?;
     out.flush().map_err(|error| Failed(format!("cannot write the result: {error}")))
+}
+
+fn zone(name: Option<String>) -> Result<jiff::tz::TimeZone, Failed> {
+    let name = name.unwrap_or_else(|| "UTC".into());
+    jiff::tz::TimeZone::get(&name).map_err(|_| Failed("time_zone must be an IANA name such as Europe/Berlin".into()))
+}
+
+fn fit_command(args: FitArgs) -> Result<(), Failed> {
+    let FitArgs { paths, labels, output, time_zone } = args;
+    fit::run(&fit::Options { paths, labels, output, time_zone: zone(time_zone)? }).map_err(Failed)
 }
 
 fn simulate_command(args: SimulateArgs) -> Result<(), Failed> {

@@ -16,10 +16,15 @@ pub struct OwnMean {
 }
 
 impl OwnMean {
+    /// Begins at a usual value of some weight.
+    pub fn around([mean, weight]: [f64; 2]) -> OwnMean {
+        OwnMean { mean, weight, count: 0 }
+    }
+
     pub fn learn(&mut self, value: f64, aligned: f64, follow: f64) {
         self.count += 1;
         self.weight += aligned;
-        if self.count == 1 {
+        if self.count == 1 && self.weight <= aligned {
             self.mean = value;
             return;
         }
@@ -41,6 +46,21 @@ pub fn drop(measure: &Measure, own: &OwnMean, score: f64, c: &AllianceConstants)
     (sd > 0.0).then(|| change / sd)
 }
 
+/// Standard deviations by which it lies on the worse side of the measure's cut-off, for the level beside the change.
+pub fn below_cutoff(measure: &Measure, score: f64, c: &AllianceConstants) -> Option<f64> {
+    let sd = c.level_sd_share * (measure.max - measure.min);
+    let cutoff = measure.cutoff.filter(|_| sd > 0.0)?;
+    Some(match measure.worse {
+        Worse::Down => (cutoff - score) / sd,
+        Worse::Up => (score - cutoff) / sd,
+    })
+}
+
+/// Evidence of a level: d·z − d²/2.
+pub fn level(worse: f64, effect: [f64; 2]) -> Evidence {
+    effect.map(|d| d * worse - d * d / 2.0)
+}
+
 /// `worse`: standard deviations towards the worse side; `n`: earlier values.
 pub fn evidence(worse: f64, n: u32, effect: [f64; 2], shrink: f64) -> Evidence {
     let n = f64::from(n);
@@ -55,8 +75,7 @@ mod tests {
     use super::*;
     use crate::detection::Constants;
 
-    /// By hand: mean 38 after four values; 34.2 is 2 sd below; d_W = .7·4/5.5 = .50909;
-    /// L_W = 1.01818 − .12959 = .88860.
+    /// By hand: mean 38 after four values; 34.2 is 2 sd below; d_W = .2·4/4.78 = 0.16736; L_W = 0.33473 − 0.01401 = 0.32072.
     #[test]
     fn a_drop_of_two_deviations_on_the_srs() {
         let mut own = OwnMean::default();
@@ -78,6 +97,6 @@ mod tests {
         let worse = drop(&srs, &own, 34.2, &c.alliance).unwrap();
         assert!((worse - 2.0).abs() < 1e-9);
         let l = evidence(worse, own.count, c.alliance.effect, c.shrink);
-        assert!((l[0] - 0.8886).abs() < 1e-4, "{l:?}");
+        assert!((l[0] - 0.3207).abs() < 1e-4, "{l:?}");
     }
 }

@@ -13,8 +13,9 @@ pub fn severity(outcome: AttendanceOutcome) -> Option<usize> {
     match outcome {
         AttendanceOutcome::Attended => Some(0),
         AttendanceOutcome::Late { .. } => Some(1),
-        AttendanceOutcome::CancelledByClient | AttendanceOutcome::Rescheduled => Some(2),
-        AttendanceOutcome::NoShow => Some(3),
+        AttendanceOutcome::Rescheduled => Some(2),
+        AttendanceOutcome::CancelledByClient => Some(3),
+        AttendanceOutcome::NoShow => Some(4),
         AttendanceOutcome::CancelledByService | AttendanceOutcome::CancelledUnattributed => None,
     }
 }

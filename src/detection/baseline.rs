@@ -5,42 +5,37 @@
 //! the evidence is L_s(o) = τ_s·u(o) − ln Σ p₀(o′)·exp(τ_s·u(o′)). A no-show says more of a reliable client
 //! than of one who often misses; nothing is set by hand.
 
-/// Outcomes a channel can tell apart; channels with three leave the last at zero.
-pub const OUTCOMES: usize = 4;
+use super::constants::ChannelConstants;
+
+/// Outcomes a channel can tell apart.
+pub const OUTCOMES: usize = 5;
 
 /// Evidence for withdrawing and for ruptured, nats against aligned.
 pub type Evidence = [f64; 2];
 
-/// What is the same for every client: severities, population mean, and the tilts worked out.
+/// What is the same for every client: severities, the two kinds of client, and the tilts worked out.
 #[derive(Clone, Debug)]
 pub struct Scale {
     pub severity: [f64; OUTCOMES],
-    mean: [f64; OUTCOMES],
-    weight: f64,
+    /// Dirichlet counts of a new client.
+    prior: [f64; OUTCOMES],
     tilt: [f64; 2],
     tilted: [[f64; OUTCOMES]; 2],
-    floor: f64,
+    /// Least probability of each bad outcome.
+    least: [f64; OUTCOMES],
 }
 
 impl Scale {
-    pub fn new<const N: usize>(severity: &[f64; N], mean: &[f64; N], weight: f64, tilt: [f64; 2], floor: f64) -> Self {
-        let mut scale = Scale {
-            severity: [0.0; OUTCOMES],
-            mean: [0.0; OUTCOMES],
-            weight,
-            tilt,
-            tilted: [[1.0; OUTCOMES]; 2],
-            floor,
-        };
-        let total: f64 = mean.iter().sum();
-        for o in 0..N {
-            scale.severity[o] = severity[o];
-            scale.mean[o] = mean[o] / total;
-            for (tilted, tilt) in scale.tilted.iter_mut().zip(tilt) {
-                tilted[o] = (tilt * severity[o]).exp();
-            }
+    pub fn new(c: &ChannelConstants, floor: f64) -> Self {
+        let total: f64 = c.mean.iter().sum();
+        let mean = c.mean.map(|m| m / total);
+        Scale {
+            severity: c.severity,
+            prior: mean.map(|m| m * c.weight),
+            tilt: c.tilt,
+            tilted: c.tilt.map(|tilt| c.severity.map(|u| (tilt * u).exp())),
+            least: std::array::from_fn(|o| if c.severity[o] > 0.0 { floor * mean[o] } else { 0.0 }),
         }
-        scale
     }
 }
 
@@ -57,18 +52,14 @@ pub struct Baseline {
 
 impl Baseline {
     pub fn new(scale: &Scale) -> Self {
-        let mut baseline =
-            Baseline { counts: scale.mean.map(|m| m * scale.weight), own: [0.0; OUTCOMES], norm: [0.0; 2], seen: 0 };
+        let mut baseline = Baseline { counts: scale.prior, own: [0.0; OUTCOMES], norm: [0.0; 2], seen: 0 };
         baseline.refresh(scale);
         baseline
     }
 
     fn refresh(&mut self, scale: &Scale) {
         let total: f64 = self.counts.iter().sum();
-        for o in 0..OUTCOMES {
-            let share = self.counts[o] / total;
-            self.own[o] = if scale.severity[o] > 0.0 { share.max(scale.floor * scale.mean[o]) } else { share };
-        }
+        self.own = std::array::from_fn(|o| (self.counts[o] / total).max(scale.least[o]));
         let total: f64 = self.own.iter().sum();
         self.own = self.own.map(|p| p / total);
         self.norm = norm(scale, &self.own);
@@ -121,7 +112,13 @@ mod tests {
     use super::*;
 
     fn attendance(floor: f64) -> Scale {
-        Scale::new(&[0.0, 0.4, 0.6, 1.0], &[0.77, 0.08, 0.08, 0.07], 3.5, [0.8, 1.4], floor)
+        let c = ChannelConstants {
+            severity: [0.0, 0.4, 0.6, 0.6, 1.0],
+            mean: [0.77, 0.08, 0.04, 0.04, 0.07],
+            weight: 3.5,
+            tilt: [0.8, 1.4],
+        };
+        Scale::new(&c, floor)
     }
 
     /// By hand: Σ = .77 + .08e^.32 + .08e^.48 + .07e^.8 = 1.165_26, so a kept slot says −.152_94.
@@ -131,7 +128,7 @@ mod tests {
         let new = Baseline::new(&scale);
         let kept = new.evidence(&scale, 0, 0.0);
         assert!((kept[0] + 0.152_94).abs() < 1e-4, "{kept:?}");
-        let missed = new.evidence(&scale, 3, 0.0);
+        let missed = new.evidence(&scale, 4, 0.0);
         assert!((missed[0] - (0.8 + kept[0])).abs() < 1e-12);
         assert!((missed[1] - (1.4 + kept[1])).abs() < 1e-12);
     }
@@ -143,9 +140,9 @@ mod tests {
         let mut unreliable = Baseline::new(&scale);
         for n in 0..20 {
             reliable.learn(&scale, &[(0, 1.0)], 1.0, 0.0);
-            unreliable.learn(&scale, &[(if n % 2 == 0 { 3 } else { 0 }, 1.0)], 1.0, 0.0);
+            unreliable.learn(&scale, &[(if n % 2 == 0 { 4 } else { 0 }, 1.0)], 1.0, 0.0);
         }
-        let (a, b) = (reliable.evidence(&scale, 3, 0.0), unreliable.evidence(&scale, 3, 0.0));
+        let (a, b) = (reliable.evidence(&scale, 4, 0.0), unreliable.evidence(&scale, 4, 0.0));
         assert!(a[0] > 1.5 * b[0] && a[1] > 1.5 * b[1], "{a:?} {b:?}");
     }
 

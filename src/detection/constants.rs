@@ -1,16 +1,21 @@
 //! Every number the model uses, and where it comes from.
 //!
 //! [`Constants::default`] is what ships; `tautline fit` writes another set to a file. "Simulation" marks a
-//! number found on an independent simulation of 3,000 clients, not in a paper; "choice" marks one that
-//! nobody has measured. Units: days for time, u (PHQ-9 points, see [`crate::domain::Measure::u`]) for scores.
+//! number found on simulations, not in a paper; "choice" marks one that nobody has measured. The prior, the
+//! transition, severities, means, weights, tilts and effects were fitted on seeds 101 and 202 of all generators of
+//! `tautline simulate` together, 900 to 1,300 clients of each, and are reported on others in `RESULTS.md`. Units: days for time, u (PHQ-9 points, see [`crate::domain::Measure::u`]) for scores.
 
+pub use super::baseline::OUTCOMES;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Constants {
-    /// Chances that a new client is aligned, withdrawing, ruptured (simulation; 19.7 % drop out in all,
-    /// Swift & Greenberg 2012).
+    /// Chances that a client of whom nothing is known yet is aligned, withdrawing, ruptured: the base rate over all
+    /// slots, until the first one has passed.
+    pub unknown: [f64; 3],
+    /// Chances as treatment begins, from the first slot on, and after a false alarm (19.7 % drop out in all, Swift &
+    /// Greenberg 2012; ruptures take time to come).
     pub prior: [f64; 3],
     /// Transition in one nominal interval, rows from, columns to: aligned, withdrawing, ruptured
     /// (simulation; the longest decline before a rupture is six sessions, Gumz 2012,
@@ -18,8 +23,6 @@ pub struct Constants {
     pub transition: [[f64; 3]; 3],
     /// Longest silence that still moves the state, nominal intervals (simulation).
     pub elapsed_max: f64,
-    /// Nominal intervals between the referral, where the prior holds, and the first slot (choice).
-    pub elapsed_first: f64,
     /// Nominal interval before the client has one of their own.
     pub interval_days_default: f64,
     /// Longest nominal interval that is believed (choice).
@@ -44,37 +47,77 @@ pub struct Constants {
 
     pub flag: FlagConstants,
     pub calibration: Calibration,
+
+    /// What `tautline fit` learned these from; `None`: as shipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fitted: Option<Fitted>,
+}
+
+/// Where fitted constants come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fitted {
+    /// Version of this file's meaning.
+    pub version: u32,
+    /// Model release that it was fitted for.
+    pub model: String,
+    pub clients: usize,
+    pub learned: Vec<Learned>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Learned {
+    pub name: String,
+    /// Clients it was, or would have been, learned from.
+    pub count: usize,
+    /// `false`: too few; the shipped value stands.
+    pub learned: bool,
+    /// Of the share of good outcomes, of the drift, of the slope.
+    pub standard_error: f64,
+}
+
+/// A categorical signal: its outcomes, in the order of the channel's room, from best to worst.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelConstants {
+    /// Severity u of each outcome.
+    pub severity: [f64; OUTCOMES],
+    /// How often clients show each.
+    pub mean: [f64; OUTCOMES],
+    /// Weight of that mean, in observations.
+    pub weight: f64,
+    /// Tilt when withdrawing, when ruptured.
+    pub tilt: [f64; 2],
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AttendanceConstants {
-    /// Severity u of: attended, late, client cancelled or rescheduled, no-show. No-shows, not cancellations,
-    /// go with less change (Xiao 2017, 5,253 clients).
-    pub severity: [f64; 4],
-    /// Population mean of the same (14,709 patient-days of public attendance data, and simulation).
-    pub mean: [f64; 4],
-    /// Weight of that mean, in slots.
-    pub weight: f64,
-    /// Tilt when withdrawing, when ruptured.
-    pub tilt: [f64; 2],
+    /// Attended, late, moved, called off by the client, no-show. No-shows, not cancellations, go with less change
+    /// (Xiao 2017, 5,253 clients).
+    pub outcomes: ChannelConstants,
     /// Late from this many minutes on.
     pub late_minutes: f64,
     /// More space asked for: from this many nominal intervals on.
     pub spacing_intervals: f64,
-    /// Evidence of it: ln(.06/.025), ln(.10/.025) (simulation).
+    /// Evidence of it (simulation).
     pub spacing: [f64; 2],
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HomeworkConstants {
-    /// Severity u of: done; partial, poor or late; not done.
-    pub severity: [f64; 3],
-    /// Population mean of the same (simulation; quality M 2.71 of 4, slowly falling, Haller & Watzke 2021).
-    pub mean: [f64; 3],
-    pub weight: f64,
-    pub tilt: [f64; 2],
+    /// Done, late, half of it or more, less than half, not done.
+    pub outcomes: ChannelConstants,
+    /// Quality of what was done: usual level (M 2.71 of 4, Haller & Watzke 2021) and the weight of it, standard
+    /// deviation from one homework to the next, effect when withdrawing, when ruptured.
+    pub quality_usual: [f64; 2],
+    pub quality_sd: f64,
+    pub quality_effect: [f64; 2],
+    /// ln(minutes), ln(words) of what was done: the same, against the client's own mean alone.
+    pub content_sd: f64,
+    pub content_effect: [f64; 2],
     /// Less homework by a client who is well is no rupture: strength of that excuse (simulation).
     pub justification: f64,
     /// Improvement that excuses fully, in reliable changes.
@@ -90,11 +133,8 @@ pub struct HomeworkConstants {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RomConstants {
-    /// Severity u of: complete; partial or perfunctory; missed.
-    pub severity: [f64; 3],
-    pub mean: [f64; 3],
-    pub weight: f64,
-    pub tilt: [f64; 2],
+    /// Whole; one question newly left open; two or three, or in haste, or unfinished; more; not filled in.
+    pub outcomes: ChannelConstants,
     /// Under this many seconds an item an answer is no answer (Bowling; Behav Res Methods 2024: of the
     /// indices of careless answering only this one is better than chance).
     pub perfunctory_seconds: f64,
@@ -116,6 +156,10 @@ pub struct AllianceConstants {
     pub sd_share: f64,
     /// Effect when withdrawing, when ruptured (simulation; drops of 1 and of 2 sd are both in use, Gumz 2012).
     pub effect: [f64; 2],
+    /// The level itself, where the measure has a cut-off: standard deviation between clients about it, as a share of
+    /// the range, and its effect.
+    pub level_sd_share: f64,
+    pub level_effect: [f64; 2],
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -141,8 +185,6 @@ pub struct TrajectoryConstants {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NotOnTrackConstants {
-    /// ETR(n) = y₀ − this·ln(1 + n)·y₀/15.
-    pub expected_gain: f64,
     /// Width of the expected range, standard deviations.
     pub width: f64,
     /// sd = √(first + second·n).
@@ -201,10 +243,10 @@ pub struct Calibration {
 impl Default for Constants {
     fn default() -> Self {
         Constants {
-            prior: [0.93, 0.06, 0.01],
-            transition: [[0.96, 0.035, 0.005], [0.28, 0.52, 0.20], [0.18, 0.08, 0.74]],
+            unknown: [0.88, 0.085, 0.035],
+            prior: [0.977, 0.02, 0.003],
+            transition: [[0.953, 0.044, 0.003], [0.28, 0.659, 0.061], [0.236, 0.085, 0.679]],
             elapsed_max: 3.0,
-            elapsed_first: 2.0,
             interval_days_default: 7.0,
             interval_days_max: 28.0,
             attendance: AttendanceConstants::default(),
@@ -213,12 +255,13 @@ impl Default for Constants {
             alliance: AllianceConstants::default(),
             trajectory: TrajectoryConstants::default(),
             not_on_track: NotOnTrackConstants::default(),
-            forget: 0.015,
+            forget: 0.0188,
             floor: 0.7,
-            evidence_max: 1.2,
-            shrink: 1.5,
+            evidence_max: 2.47,
+            shrink: 0.78,
             flag: FlagConstants::default(),
             calibration: Calibration::default(),
+            fitted: None,
         }
     }
 }
@@ -226,13 +269,15 @@ impl Default for Constants {
 impl Default for AttendanceConstants {
     fn default() -> Self {
         AttendanceConstants {
-            severity: [0.0, 0.4, 0.6, 1.0],
-            mean: [0.77, 0.08, 0.08, 0.07],
-            weight: 3.5,
-            tilt: [0.8, 1.4],
+            outcomes: ChannelConstants {
+                severity: [0.0, 0.36, 0.65, 0.7, 1.0],
+                mean: [0.746, 0.145, 0.025, 0.027, 0.057],
+                weight: 4.31,
+                tilt: [0.8, 1.4],
+            },
             late_minutes: 8.0,
             spacing_intervals: 1.7,
-            spacing: [0.875_468_737_353_9, 1.386_294_361_119_89],
+            spacing: [0.42, 0.49],
         }
     }
 }
@@ -240,11 +285,18 @@ impl Default for AttendanceConstants {
 impl Default for HomeworkConstants {
     fn default() -> Self {
         HomeworkConstants {
-            severity: [0.0, 0.6, 1.0],
-            mean: [0.57, 0.24, 0.19],
-            weight: 2.1,
-            tilt: [1.0, 1.8],
-            justification: 0.8,
+            outcomes: ChannelConstants {
+                severity: [0.0, 0.0633, 0.45, 0.46, 1.0],
+                mean: [0.562, 0.043, 0.138, 0.069, 0.187],
+                weight: 1.83,
+                tilt: [0.88, 3.81],
+            },
+            quality_usual: [2.71, 3.08],
+            quality_sd: 0.7,
+            quality_effect: [0.46, 0.61],
+            content_sd: 0.46,
+            content_effect: [0.28, 0.21],
+            justification: 0.04,
             justification_rci: 1.5,
             done_share: 0.8,
             poor_quality: 1.0,
@@ -256,13 +308,15 @@ impl Default for HomeworkConstants {
 impl Default for RomConstants {
     fn default() -> Self {
         RomConstants {
-            severity: [0.0, 0.6, 1.0],
-            mean: [0.80, 0.06, 0.14],
-            weight: 2.8,
-            tilt: [1.0, 1.8],
+            outcomes: ChannelConstants {
+                severity: [0.0, 0.6, 0.62, 1.0, 1.0],
+                mean: [0.755, 0.025, 0.02, 0.02, 0.179],
+                weight: 8.98,
+                tilt: [0.68, 1.65],
+            },
             perfunctory_seconds: 2.0,
             speed_sd: 0.26,
-            speed_effect: [0.4, 0.8],
+            speed_effect: [0.28, 0.12],
             speed_follow: 0.25,
             expected_after: 3,
             expected_misses_max: 4,
@@ -272,7 +326,12 @@ impl Default for RomConstants {
 
 impl Default for AllianceConstants {
     fn default() -> Self {
-        AllianceConstants { sd_share: 1.9 / 40.0, effect: [0.7, 1.2] }
+        AllianceConstants {
+            sd_share: 1.9 / 40.0,
+            effect: [0.2, 1.09],
+            level_sd_share: 2.6 / 40.0,
+            level_effect: [0.06, 0.33],
+        }
     }
 }
 
@@ -294,7 +353,6 @@ impl Default for TrajectoryConstants {
 impl Default for NotOnTrackConstants {
     fn default() -> Self {
         NotOnTrackConstants {
-            expected_gain: 2.6,
             width: 1.28,
             variance: [8.0, 1.2],
             deterioration_rci: 1.0,
@@ -313,7 +371,7 @@ impl Default for FlagConstants {
             watch: 0.35,
             resolve: 0.27,
             gate: 0.25,
-            gate_memory: 0.7,
+            gate_memory: 0.73,
             warm_up: 3,
             resolve_steps: 2,
             silence_intervals: 2.0,
@@ -328,6 +386,6 @@ impl Default for FlagConstants {
 
 impl Default for Calibration {
     fn default() -> Self {
-        Calibration { intercept: -0.39, slope: 0.71 }
+        Calibration { intercept: -0.11, slope: 0.93 }
     }
 }

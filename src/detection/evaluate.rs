@@ -4,7 +4,7 @@ use super::alliance::evidence as gaussian;
 use super::baseline::Evidence;
 use super::constants::Constants;
 use super::fusion::{States, log_odds, logistic, predict, update};
-use super::intake::Intake;
+use super::intake::{HomeworkItem, Intake};
 use super::state::{Instrument, Scales, State};
 use crate::domain::SignalKind;
 
@@ -80,9 +80,12 @@ impl Inputs<'_> {
         put(TRAJECTORY, self.trajectory().map(|l| l.map(|l| l.clamp(least, most))));
 
         let engaged_sum = [ATTENDANCE, HOMEWORK, ROM, ALLIANCE].iter().fold([0.0; 2], |sum, s| add(sum, evidence[*s]));
-        let predicted = predict(&state.all, &state.transition, elapsed);
+        // nothing has passed yet: the base rate. Treatment begins, and with it the state, at the first step
+        let begun = state.since.is_some();
+        let from = |states: &States| if begun { *states } else { c.unknown };
+        let predicted = predict(&from(&state.all), &state.transition, elapsed);
         let after = update(&predicted, add(engaged_sum, evidence[TRAJECTORY]));
-        let engaged = update(&predict(&state.engaged, &state.transition, elapsed), engaged_sum);
+        let engaged = update(&predict(&from(&state.engaged), &state.transition, elapsed), engaged_sum);
         let (w, r) = (engaged[1], engaged[2]);
         let gathered = std::array::from_fn(|s| {
             let now = (w * evidence[s][0] + r * evidence[s][1]) / (w + r).max(1e-12);
@@ -123,13 +126,28 @@ impl Inputs<'_> {
         if items.is_empty() {
             return None;
         }
-        let scale = &self.scales.homework;
-        let sum = items
-            .iter()
-            .filter(|item| !item.muted)
-            .map(|item| self.state.homework.evidence(scale, item.severity, item.excuse))
-            .fold([0.0; 2], add);
+        let sum = items.iter().filter(|item| !item.muted).map(|item| self.one_homework(item)).fold([0.0; 2], add);
         Some(sum.map(|l| l / (items.len() as f64).sqrt()))
+    }
+
+    /// How much of it was done, and how well against what is usual; poorly done is never worse than not done.
+    fn one_homework(&self, item: &HomeworkItem) -> Evidence {
+        let (c, state, scale) = (&self.c.homework, self.state, &self.scales.homework);
+        let mut l = state.homework.evidence(scale, item.severity, item.excuse);
+        let [quality, minutes, words] = item.content;
+        if let Some(quality) = quality {
+            let worse = (state.quality.mean - quality) / c.quality_sd;
+            let mean_count = state.quality.count + 1;
+            l = add(l, gaussian(worse.clamp(-2.0, 3.0), mean_count, c.quality_effect, self.c.shrink));
+        }
+        for (value, own) in [(minutes, &state.minutes), (words, &state.words)] {
+            if let (Some(value), true) = (value, own.count > 0) {
+                let worse = ((own.mean - value) / c.content_sd).clamp(-2.0, 3.0);
+                l = add(l, gaussian(worse, own.count, c.content_effect, self.c.shrink));
+            }
+        }
+        let worst = state.homework.evidence(scale, scale.severity.len() - 1, item.excuse);
+        [l[0].min(worst[0]), l[1].min(worst[1])]
     }
 
     /// The worst among the measures due, and how fast they were filled in.
@@ -172,7 +190,7 @@ impl Inputs<'_> {
 /// Severity index of the one outcome that ROM engagement takes a step.
 pub fn worst_rom(intake: &Intake, missed: bool) -> Option<usize> {
     let seen = intake.rom.iter().map(|item| item.severity).max();
-    if missed { Some(2) } else { seen }
+    if missed { Some(super::rom_engagement::MISSED) } else { seen }
 }
 
 /// Commits a step: the state moves on and the baselines learn.
@@ -184,10 +202,16 @@ pub fn commit(
     e: &Evaluation,
     c: &Constants,
 ) {
-    state.all = e.after;
-    state.engaged = e.engaged;
+    if state.since.is_some() {
+        state.all = e.after;
+        state.engaged = e.engaged;
+    } else {
+        let sum = |of: &[usize]| of.iter().fold([0.0; 2], |sum, s| add(sum, e.evidence[*s]));
+        state.all = update(&c.prior, sum(&ORDER));
+        state.engaged = update(&c.prior, sum(&ORDER[..4]));
+    }
     state.gathered = e.gathered;
-    let aligned = e.engaged[0];
+    let aligned = state.engaged[0];
 
     let seen: Vec<usize> = intake.attendance.iter().filter_map(|a| a.severity).collect();
     let weight = (2.0 / seen.len().max(1) as f64).min(1.0);
@@ -197,6 +221,15 @@ pub fn commit(
     let weight = 1.0 / (intake.homework.len().max(1) as f64).sqrt();
     let seen: Vec<(usize, f64)> = intake.homework.iter().map(|h| (h.severity, weight)).collect();
     state.homework.learn(&scales.homework, &seen, aligned, c.forget);
+
+    for item in &intake.homework {
+        let own = [&mut state.quality, &mut state.minutes, &mut state.words];
+        for (own, value) in own.into_iter().zip(item.content) {
+            if let Some(value) = value {
+                own.learn(value, aligned, 0.0);
+            }
+        }
+    }
 
     if let Some(worst) = worst_rom(intake, !e.missed.is_empty()) {
         state.rom.learn(&scales.rom, &[(worst, 1.0)], aligned, c.forget);

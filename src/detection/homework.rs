@@ -33,10 +33,24 @@ pub fn outcome(h: &Homework, now: Timestamp, c: &HomeworkConstants) -> HomeworkO
     }
 }
 
-pub fn severity(outcome: HomeworkOutcome) -> usize {
+/// Index of its severity.
+pub fn severity(h: &Homework, outcome: HomeworkOutcome, c: &HomeworkConstants) -> usize {
     match outcome {
         HomeworkOutcome::Done => 0,
-        HomeworkOutcome::Partial | HomeworkOutcome::Late => 1,
-        HomeworkOutcome::NotDone => 2,
+        HomeworkOutcome::Late => 1,
+        // poor, but whole: how poor it is, is weighed by itself
+        HomeworkOutcome::Partial if h.completion.is_none_or(|share| share >= c.done_share) => 0,
+        HomeworkOutcome::Partial if h.completion.is_some_and(|share| share >= 0.5) => 2,
+        HomeworkOutcome::Partial => 3,
+        HomeworkOutcome::NotDone => 4,
     }
+}
+
+/// Quality, ln(minutes) and ln(words), of what was done.
+pub fn content(h: &Homework, outcome: HomeworkOutcome) -> [Option<f64>; 3] {
+    if outcome == HomeworkOutcome::NotDone {
+        return [None; 3];
+    }
+    let ln = |x: f64| (x > 0.0).then(|| x.ln());
+    [h.quality, h.minutes.and_then(ln), h.words.map(f64::from).and_then(ln)]
 }

@@ -34,6 +34,8 @@ pub struct HomeworkItem {
     pub index: usize,
     pub severity: usize,
     pub excuse: f64,
+    /// Quality, ln(minutes), ln(words).
+    pub content: [Option<f64>; 3],
     pub seen: HomeworkSeen,
     pub muted: bool,
 }

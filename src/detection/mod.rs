@@ -42,6 +42,9 @@ mod worked;
 
 pub use constants::Constants;
 
+/// Version of the model: findings carry it.
+pub const MODEL: &str = "1.1";
+
 use crate::domain::{Course, Timeline};
 use jiff::Timestamp;
 

@@ -172,7 +172,7 @@ impl<'a> Pass<'a> {
     /// Nominal intervals from the last step to `target`; the time beyond one is a break, whoever made it (a
     /// gap the client asked for speaks by itself). With nothing booked: whole intervals of silence.
     fn elapsed(&self, target: Option<Timestamp>, now: Timestamp) -> f64 {
-        let Some(since) = self.state.since else { return self.c.elapsed_first };
+        let Some(since) = self.state.since else { return 0.0 };
         let interval = self.state.interval(target, self.c);
         match target {
             Some(target) => (days(since, target) / interval).clamp(0.0, 1.0),
@@ -190,7 +190,8 @@ impl<'a> Pass<'a> {
         if self.state.gaps() < 2 {
             return None;
         }
-        let interval = self.state.interval(None, self.c);
+        // sessions that are already further apart than they used to be were spaced out once, not each time
+        let interval = self.state.interval(None, self.c).max(self.state.last_gap.min(self.c.interval_days_max));
         attendance::spacing_days(self.record, kept, target, now, interval, &self.c.attendance)
     }
 

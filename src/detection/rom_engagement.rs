@@ -112,10 +112,15 @@ impl Habit {
     }
 }
 
-pub fn severity(outcome: RomOutcome) -> usize {
-    match outcome {
-        RomOutcome::Complete => 0,
-        RomOutcome::Partial | RomOutcome::Perfunctory => 1,
-        RomOutcome::Missed => 2,
+/// Index of its severity.
+pub fn severity(outcome: RomOutcome, newly_skipped: u16) -> usize {
+    match (outcome, newly_skipped) {
+        (RomOutcome::Complete, _) => 0,
+        (RomOutcome::Partial, 1) => 1,
+        (RomOutcome::Partial, 4..) => 3,
+        (RomOutcome::Partial | RomOutcome::Perfunctory, _) => 2,
+        (RomOutcome::Missed, _) => MISSED,
     }
 }
+
+pub const MISSED: usize = 4;

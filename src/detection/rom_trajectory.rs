@@ -68,22 +68,16 @@ impl Trajectory {
         let first = self.first();
         let since = self.scores[self.scores.len() - 1].slot;
         let error = (RELIABLE / c.error_divisor).powi(2);
-        let predicted = self.level
-            - (since + 1..=slot)
-                .map(|n| {
-                    let n = f64::from(n - first.slot);
-                    c.drift * first.u / 15.0 * (-n / c.drift_decay).exp()
-                })
-                .sum::<f64>();
+        let predicted = self.level - gain(first, since, slot, c);
         let variance = self.variance + c.walk * f64::from(slot - since);
         let spread = (variance + error).sqrt();
         let z = (u - predicted) / spread;
-        let mut gain = variance / (variance + error);
+        let mut moved = variance / (variance + error);
         if z.abs() > c.robust {
-            gain *= c.robust / z.abs();
+            moved *= c.robust / z.abs();
         }
-        self.level = predicted + gain * (u - predicted);
-        self.variance = variance * (1.0 - gain);
+        self.level = predicted + moved * (u - predicted);
+        self.variance = variance * (1.0 - moved);
 
         let n = self.scores.len() as f64;
         let evidence = c.effect.map(|d| {
@@ -128,25 +122,26 @@ impl Trajectory {
     }
 
     /// Expected range, u, after `slots` since the first score.
-    pub fn expected(&self, slot: u32, c: &NotOnTrackConstants) -> (f64, f64) {
+    pub fn expected(&self, slot: u32, drift: &TrajectoryConstants, c: &NotOnTrackConstants) -> (f64, f64) {
         let first = self.first();
         let n = f64::from(slot.saturating_sub(first.slot));
-        let middle = first.u - c.expected_gain * (1.0 + n).ln() * first.u / 15.0;
+        let middle = first.u - gain(first, first.slot, slot.max(first.slot), drift);
         let half = c.width * (c.variance[0] + c.variance[1] * n).sqrt();
         (middle - half, middle + half)
     }
 
     /// Applies the not-on-track rules to the last score.
-    pub fn judge(&mut self, cutoff_u: Option<f64>, c: &NotOnTrackConstants) {
+    pub fn judge(&mut self, cutoff_u: Option<f64>, drift: &TrajectoryConstants, c: &NotOnTrackConstants) {
         let Some(&last) = self.scores.last() else { return };
         if self.scores.len() == 1 {
             return;
         }
-        let above = last.u > self.expected(last.slot, c).1;
+        let above = last.u > self.expected(last.slot, drift, c).1;
         self.above_run = if above { self.above_run + 1 } else { 0 };
         let worse = last.u - self.best >= c.deterioration_rci * RELIABLE;
         self.worse_run = if worse { self.worse_run + 1 } else { 0 };
-        self.best = self.best.min(last.u);
+        // of the filtered level: the lowest of many scores is low by chance
+        self.best = self.best.min(self.level);
         self.outside = if self.above_run >= 2 {
             Some(Why::AboveExpected)
         } else if self.worse_run >= 2 {
@@ -174,6 +169,13 @@ impl Trajectory {
         let change = regression(window).map_or(0.0, |(slope, _)| -slope * span);
         gained && mean >= cutoff && window[len - 1].u >= cutoff && change < c.plateau_change_rci * RELIABLE
     }
+}
+
+/// What treatment is expected to bring between two slots, for a client who started there: one course, for the
+/// filter and for the expected range.
+fn gain(first: Score, since: u32, slot: u32, c: &TrajectoryConstants) -> f64 {
+    let at = |n: u32| (-f64::from(n - first.slot) / c.drift_decay).exp();
+    c.drift * first.u / 15.0 * (since + 1..=slot).map(at).sum::<f64>()
 }
 
 /// Least-squares slope per slot, and the sum of squares of the slots about their mean.
@@ -205,20 +207,20 @@ mod tests {
         for (n, u) in scores.iter().enumerate().skip(1) {
             z.push(t.add(n as u32, *u, source.clone(), &c.trajectory, c.shrink));
             flat.push(t.plateau(Some(10.0), &c.trajectory, c.shrink));
-            t.judge(Some(10.0), &c.not_on_track);
+            t.judge(Some(10.0), &c.trajectory, &c.not_on_track);
             outside.push(t.outside);
         }
         (t, z, flat, outside)
     }
 
     /// By hand: R = (6/2.77)² = 4.6918; drift .48·18/15·e^(−1/6) = .4876; predicted 17.5124;
-    /// spread √(4.6918 + 1 + 4.6918) = 3.2224; z = (12 − 17.5124)/3.2224 = −1.7106; d_W = .25/2.5 = .1.
+    /// spread √(4.6918 + 1 + 4.6918) = 3.2224; z = (12 − 17.5124)/3.2224 = −1.7106; d_W = .25/1.78 = 0.1404.
     #[test]
     fn the_second_score() {
         let (_, z, _, _) = course(&[18.0, 12.0]);
         assert!((z[0].predicted - 17.5124).abs() < 1e-3, "{:?}", z[0]);
         assert!((z[0].z + 1.7106).abs() < 1e-3);
-        assert!((z[0].evidence[0] - (-0.17106 - 0.005)).abs() < 1e-4);
+        assert!((z[0].evidence[0] - (-1.7106 * 0.14045 - 0.00986)).abs() < 1e-4);
     }
 
     fn flat_at(level: f64) -> Vec<f64> {
@@ -258,19 +260,20 @@ mod tests {
         assert!(outside.iter().all(Option::is_none), "{outside:?}");
     }
 
-    /// ETR(1) = 15 − 2.6·ln 2 = 13.198; sd √9.2 = 3.033; upper 17.08. ETR(2) upper 12.14 + 1.28·3.225 = 16.27.
+    /// By hand: 15 − .48·e^(−1/6) = 14.594; sd √9.2 = 3.033; upper 14.594 + 1.28·3.033 = 18.476.
     #[test]
     fn two_scores_above_the_expected_range() {
-        let (t, _, _, outside) = course(&[15.0, 18.0, 17.0]);
-        assert!((t.expected(1, &Constants::default().not_on_track).1 - 17.08).abs() < 0.01);
+        let (t, _, _, outside) = course(&[15.0, 19.0, 19.0]);
+        let c = Constants::default();
+        assert!((t.expected(1, &c.trajectory, &c.not_on_track).1 - 18.476).abs() < 0.01);
         assert_eq!(outside, [None, Some(Why::AboveExpected)]);
     }
 
     #[test]
     fn closing_takes_two_scores_back_inside() {
-        let (t, _, _, _) = course(&[15.0, 18.0, 18.0, 12.0]);
+        let (t, _, _, _) = course(&[15.0, 20.0, 20.0, 12.0]);
         assert_eq!((t.outside, t.inside_run), (None, 1));
-        let (t, _, _, _) = course(&[15.0, 18.0, 18.0, 12.0, 11.0]);
+        let (t, _, _, _) = course(&[15.0, 20.0, 20.0, 12.0, 11.0]);
         assert_eq!(t.inside_run, 2);
     }
 }

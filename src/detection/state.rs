@@ -19,11 +19,10 @@ pub struct Scales {
 
 impl Scales {
     pub fn new(c: &Constants) -> Self {
-        let (a, h, r) = (&c.attendance, &c.homework, &c.rom);
         Scales {
-            attendance: Scale::new(&a.severity, &a.mean, a.weight, a.tilt, c.floor),
-            homework: Scale::new(&h.severity, &h.mean, h.weight, h.tilt, c.floor),
-            rom: Scale::new(&r.severity, &r.mean, r.weight, r.tilt, c.floor),
+            attendance: Scale::new(&c.attendance.outcomes, c.floor),
+            homework: Scale::new(&c.homework.outcomes, c.floor),
+            rom: Scale::new(&c.rom.outcomes, c.floor),
         }
     }
 }
@@ -87,6 +86,10 @@ pub struct State {
     pub attendance: Baseline,
     pub homework: Baseline,
     pub rom: Baseline,
+    /// Quality (0-4), ln(minutes) and ln(words) of homework done.
+    pub quality: OwnMean,
+    pub minutes: OwnMean,
+    pub words: OwnMean,
     /// Evidence gathered per signal, in the order of `SignalKind::ALL`.
     pub gathered: [f64; 5],
     /// When the state last moved on.
@@ -105,6 +108,8 @@ pub struct State {
     pub recent: Vec<(u32, usize, Source)>,
     /// Days between slots, sorted.
     gaps: Vec<f64>,
+    /// The last of them.
+    pub last_gap: f64,
 }
 
 impl State {
@@ -116,6 +121,9 @@ impl State {
             attendance: Baseline::new(&scales.attendance),
             homework: Baseline::new(&scales.homework),
             rom: Baseline::new(&scales.rom),
+            quality: OwnMean::around(c.homework.quality_usual),
+            minutes: OwnMean::default(),
+            words: OwnMean::default(),
             gathered: [0.0; 5],
             since: None,
             key: None,
@@ -126,6 +134,7 @@ impl State {
             named: 0,
             recent: Vec::new(),
             gaps: Vec::new(),
+            last_gap: 0.0,
         }
     }
 
@@ -168,6 +177,7 @@ impl State {
             if gap >= 1.0 {
                 let at = self.gaps.partition_point(|g| *g < gap);
                 self.gaps.insert(at, gap);
+                self.last_gap = gap;
             }
         }
         self.last_slot = Some(self.last_slot.map_or(start, |last| last.max(start)));

@@ -22,7 +22,8 @@ impl Pass<'_> {
         } else if let Some(item) = self.intake.homework.iter_mut().find(|i| i.index == index) {
             // past its time, but handed in before the step: late, not missing
             let outcome = homework::outcome(h, at, &self.c.homework);
-            item.severity = homework::severity(outcome);
+            item.severity = homework::severity(h, outcome, &self.c.homework);
+            item.content = homework::content(h, outcome);
             item.seen = seen(h, outcome, item.seen.justified);
         }
     }
@@ -46,7 +47,8 @@ impl Pass<'_> {
             .map_or(0.0, |t| t.improvement(self.c.homework.justification_rci));
         self.intake.homework.push(HomeworkItem {
             index,
-            severity: homework::severity(outcome),
+            severity: homework::severity(h, outcome, &self.c.homework),
+            content: homework::content(h, outcome),
             excuse: self.c.homework.justification * justified,
             seen: seen(h, outcome, justified),
             muted: false,
@@ -97,7 +99,7 @@ impl Pass<'_> {
         let (Some(measure), None) = (&due.measure, self.ended) else { return };
         self.intake.rom.push(RomItem {
             due: Some(index),
-            severity: rom::severity(outcome),
+            severity: rom::severity(outcome, 0),
             seen: RomSeen {
                 source: None,
                 task: Some(due.source.clone()),
@@ -157,7 +159,7 @@ impl Pass<'_> {
         if self.ended.is_none() && (outcome_measure || due.is_some()) {
             self.intake.rom.push(RomItem {
                 due,
-                severity: rom::severity(fill.outcome),
+                severity: rom::severity(fill.outcome, fill.newly_skipped),
                 seen: RomSeen {
                     source: Some(form.source.clone()),
                     task: due.map(|d| self.record.dues[d].source.clone()),
@@ -214,12 +216,12 @@ impl Pass<'_> {
             }
             Some(t) => {
                 let said = t.add(slot, u, form.source.clone(), &c.trajectory, c.shrink);
-                t.judge(instrument.cutoff_u, &c.not_on_track);
+                t.judge(instrument.cutoff_u, &c.trajectory, &c.not_on_track);
                 Some(said)
             }
         };
         let Some(t) = &instrument.trajectory else { return };
-        let (low, high) = t.expected(slot, &c.not_on_track);
+        let (low, high) = t.expected(slot, &c.trajectory, &c.not_on_track);
         let inside_run = t.inside_run;
         let (low, high) = (points(low), points(high));
         if self.ended.is_none() {
@@ -253,12 +255,19 @@ impl Pass<'_> {
         let instrument = &self.instruments[n];
         let own = &instrument.alliance;
         let worse = alliance::drop(&instrument.measure, own, score, &self.c.alliance);
+        let c = &self.c.alliance;
+        let change = worse.map(|w| alliance::evidence(w, own.count, c.effect, self.c.shrink));
+        let level = alliance::below_cutoff(&instrument.measure, score, c).map(|z| alliance::level(z, c.level_effect));
+        let evidence = match (change, level) {
+            (Some(a), Some(b)) => Some([a[0] + b[0], a[1] + b[1]]),
+            (a, b) => a.or(b),
+        };
         self.intake.alliance.push(AllianceItem {
             instrument: n,
             administration: index,
             score,
             worse: worse.map(|worse| (worse, own.mean)),
-            evidence: worse.map(|w| alliance::evidence(w, own.count, self.c.alliance.effect, self.c.shrink)),
+            evidence,
         });
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, RwLock};
 use tokio::sync::Notify;
 
 /// Name and version of the model that findings carry.
-pub const MODEL: &str = "1.0";
+pub const MODEL: &str = crate::detection::MODEL;
 
 /// What both ends of the corridor need. One for the whole process.
 pub struct Pipeline {

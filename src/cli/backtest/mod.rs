@@ -9,7 +9,7 @@ mod accuracy;
 mod document;
 mod history;
 mod input;
-mod labels;
+pub(crate) mod labels;
 mod line;
 mod picture;
 mod record;
@@ -148,6 +148,59 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<(), String> {
 
 fn disk(error: io::Error) -> String {
     format!("cannot set records aside in {}: {error}", std::env::temp_dir().display())
+}
+
+/// Client after client of a history, for those who want to learn from it; in no order, on several threads.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn timelines(
+    paths: &[PathBuf],
+    time_zone: &TimeZone,
+    take: &(dyn Fn(&str, &crate::domain::Timeline) + Sync),
+) -> Result<(), String> {
+    let options = Options {
+        paths: paths.to_vec(),
+        format: Format::Ndjson,
+        labels: None,
+        constants: Constants::default(),
+        constants_name: String::new(),
+        time_zone: time_zone.clone(),
+        summary: None,
+    };
+    let files = input::files(paths)?;
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).min(THREADS_MAX);
+    let folder = Folder::create().map_err(disk)?;
+    let buckets = Buckets::create(&folder).map_err(disk)?;
+    let faults = input::Faults::default();
+    let first = first_pass(&options, &files, threads, &faults, &buckets)?;
+    for told in faults.told(&files) {
+        eprintln!("{told}");
+    }
+    if first.resources == 0 {
+        return Err("nothing usable in the input: no readable FHIR R4 resource about a client".to_owned());
+    }
+    let measures = read::shipped().with_questionnaires(record::standing(first.questionnaires));
+    let next = AtomicUsize::new(0);
+    let work = || {
+        loop {
+            let bucket = next.fetch_add(1, Ordering::Relaxed);
+            if bucket >= BUCKETS {
+                return Ok(());
+            }
+            for (patient, records) in buckets.take(bucket)? {
+                take(&patient, &crate::domain::build::timeline(record::facts(records), &measures));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let join = |worker: std::thread::ScopedJoinHandle<'_, io::Result<()>>| {
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        workers.into_iter().map(join).fold(Ok(()), io::Result::and)
+    })
+    .map_err(disk)
 }
 
 struct First {

@@ -6,6 +6,7 @@
 //! detector that is good only on one of them has learned the generator.
 
 mod caseload;
+mod chain;
 mod chance;
 mod clinic;
 mod history;
@@ -38,15 +39,18 @@ pub enum Generator {
     Strain,
     /// Five states of the alliance, each with a length of its own, and habits with memory.
     Regimes,
+    /// A hidden Markov chain of three states, and every channel in every record.
+    Chain,
 }
 
 impl Generator {
-    pub const ALL: [Generator; 2] = [Generator::Strain, Generator::Regimes];
+    pub const ALL: [Generator; 3] = [Generator::Strain, Generator::Regimes, Generator::Chain];
 
     pub fn name(self) -> &'static str {
         match self {
             Generator::Strain => "strain",
             Generator::Regimes => "regimes",
+            Generator::Chain => "chain",
         }
     }
 
@@ -54,6 +58,7 @@ impl Generator {
         match self {
             Generator::Strain => strain::life(chance, patient),
             Generator::Regimes => regimes::life(chance, patient),
+            Generator::Chain => chain::life(chance, patient),
         }
     }
 }

@@ -156,7 +156,7 @@ for (const p of load('search-parameters.json')) {
     const expression = (own.length && p.base.length > 1 ? own : branches).join(' | ');
     // A reference to nearly everything is a reference to anything: left empty.
     const targets = (p.target?.length ?? 0) > 100 ? '' : (p.target ?? []).filter((t) => known.has(t)).join(' ');
-    rows.push([base, p.code, p.type, targets, expression].join('\t'));
+    rows.push([base, p.code, p.type, targets, expression, p.url].join('\t'));
   }
 }
 rows.sort(byName);

@@ -1,6 +1,7 @@
 //! HTTP under `/fhir` as a [`Request`] of the table, and its answer back.
 
 use super::access::Access;
+use super::format;
 use super::rest::{self, Prefer, Request, Return};
 use super::{BODY_BYTES_MAX, BODY_SECONDS_MAX, State, respond};
 use super::{audit, auth};
@@ -8,8 +9,8 @@ use crate::config::Auth;
 use crate::error::{Error, Result};
 use crate::fhir::audit::{Asker, Interaction};
 use crate::fhir::bundle::{Target, Verb, pairs};
-use crate::fhir::check;
 use crate::fhir::outcome::IssueType;
+use crate::fhir::{check, xml};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
@@ -19,17 +20,17 @@ use std::time::{Duration, SystemTime};
 /// Everything under the FHIR base.
 pub async fn fhir(state: web::Data<State>, http: HttpRequest, payload: web::Payload) -> HttpResponse {
     let started = std::time::Instant::now();
-    let pretty = http.query_string().contains("_pretty=true");
+    let form = format::asked(&http).unwrap_or_default();
     let answer = guarded(&state, &http, payload).await;
     let response = match answer {
         Ok(response) if http.match_info().get("path") == Some("metadata") => {
-            let mut response = respond::success(response, pretty);
+            let mut response = respond::success(response, form);
             let any = header::HeaderValue::from_static("*");
             response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
             response
         }
-        Ok(response) => respond::success(response, pretty),
-        Err(error) => respond::failure(&error),
+        Ok(response) => respond::success(response, form),
+        Err(error) => respond::failure_as(&error, form),
     };
     state.metrics.request(http.method().as_str(), response.status().as_u16(), started.elapsed());
     response
@@ -90,23 +91,26 @@ fn interaction(method: &Method, path: &str) -> Interaction {
 async fn carry(state: &State, access: &Access, http: &HttpRequest, payload: web::Payload) -> Result<rest::Response> {
     let headers = http.headers();
     let path = http.match_info().get("path").unwrap_or_default();
-    acceptable(http)?;
+    if format::asked(http).is_none() {
+        let text = "Answers are JSON (application/fhir+json) or XML (application/fhir+xml).";
+        return Err(Error::new(IssueType::NotSupported, text).with_status(406));
+    }
     let mut target = Target::read(path, "");
     target.query = pairs(http.query_string());
     let verb = verb(http.method())?;
     let body = match verb {
-        Verb::Post | Verb::Put if target.path.last().is_some_and(|last| last == "_search") => {
+        Verb::Post if target.path.last().is_some_and(|last| last == "_search") => {
             let form = body(http, payload).await?;
             target.query.extend(pairs(&String::from_utf8_lossy(&form)));
             None
         }
-        Verb::Post | Verb::Put => {
+        Verb::Post | Verb::Put | Verb::Patch => {
             let bytes = body(http, payload).await?;
             if bytes.is_empty() && target.path.last().is_some_and(|last| last.starts_with('$')) {
                 None
             } else {
-                content_type(headers)?;
-                Some(check::parse(&bytes, check::Limits::default()).map_err(Error::from)?)
+                let read = if format::is_xml(headers, verb)? { xml::read } else { check::parse };
+                Some(read(&bytes, check::Limits::default()).map_err(Error::from)?)
             }
         }
         _ => None,
@@ -165,35 +169,6 @@ async fn body(http: &HttpRequest, payload: web::Payload) -> Result<web::Bytes> {
         }
         Ok(Ok(bytes)) => Ok(bytes),
     }
-}
-
-/// JSON in all the names it goes by; nothing said counts as JSON.
-fn content_type(headers: &HeaderMap) -> Result<()> {
-    let sent = text(headers, header::CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
-    let essence = sent.split(';').next().unwrap_or_default().trim();
-    match essence {
-        "" | "application/fhir+json" | "application/json" | "application/json+fhir" | "text/json" => Ok(()),
-        _ => {
-            let text = "The body has to be JSON: Content-Type application/fhir+json.";
-            Err(Error::new(IssueType::NotSupported, text).with_status(415))
-        }
-    }
-}
-
-/// `_format` and `Accept`: JSON is what there is.
-fn acceptable(http: &HttpRequest) -> Result<()> {
-    let refused = || Error::new(IssueType::NotSupported, "Answers are JSON (application/fhir+json).").with_status(406);
-    let asked = pairs(http.query_string()).into_iter().find(|(key, _)| key == "_format").map(|(_, value)| value);
-    if let Some(format) = asked {
-        return if format.to_ascii_lowercase().contains("json") { Ok(()) } else { Err(refused()) };
-    }
-    let accept = text(http.headers(), header::ACCEPT).unwrap_or("*/*").to_ascii_lowercase();
-    let takes = accept.is_empty()
-        || accept.split(',').any(|part| {
-            let kind = part.split(';').next().unwrap_or_default().trim();
-            kind.contains("json") || kind == "*/*" || kind == "application/*" || kind == "text/html"
-        });
-    if takes { Ok(()) } else { Err(refused()) }
 }
 
 fn prefer(headers: &HeaderMap) -> Prefer {

@@ -5,6 +5,7 @@ mod app_pages;
 pub mod audit;
 mod auth;
 mod discovery;
+mod format;
 mod health;
 mod http;
 mod launch;

@@ -1,8 +1,10 @@
 //! From answers and errors to HTTP, and the one line that a failure leaves in the log.
 
+use super::format::{Form, Format};
 use super::rest::Response;
 use crate::error::Error;
 use crate::fhir::outcome::{IssueType, operation_outcome};
+use crate::fhir::xml;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HttpDate};
@@ -10,6 +12,7 @@ use jiff::Timestamp;
 use std::time::SystemTime;
 
 pub const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
+pub const FHIR_XML: &str = "application/fhir+xml; charset=utf-8";
 
 /// Logs a failure once. Refusals are the asker's business and leave no line.
 pub fn log(error: &Error) {
@@ -21,6 +24,11 @@ pub fn log(error: &Error) {
 
 #[must_use]
 pub fn failure(error: &Error) -> HttpResponse {
+    failure_as(error, Form::default())
+}
+
+#[must_use]
+pub fn failure_as(error: &Error, form: Form) -> HttpResponse {
     log(error);
     let mut builder =
         HttpResponse::build(StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
@@ -37,11 +45,22 @@ pub fn failure(error: &Error) -> HttpResponse {
         builder.insert_header((header::RETRY_AFTER, seconds.to_string()));
     }
     common(&mut builder);
-    builder.content_type(FHIR_JSON).body(operation_outcome(&error.issues).to_string())
+    written(builder, &operation_outcome(&error.issues).to_string(), form)
+}
+
+/// The resource in the form that was asked for.
+fn written(mut builder: actix_web::HttpResponseBuilder, json: &str, form: Form) -> HttpResponse {
+    if form.format == Format::Xml
+        && let Some(text) = serde_json::from_str(json).ok().and_then(|resource| xml::write(&resource))
+    {
+        return builder.content_type(FHIR_XML).body(text);
+    }
+    let body = if form.pretty { indented(json) } else { None };
+    builder.content_type(FHIR_JSON).body(body.unwrap_or_else(|| json.to_owned()))
 }
 
 #[must_use]
-pub fn success(response: Response, pretty: bool) -> HttpResponse {
+pub fn success(response: Response, form: Form) -> HttpResponse {
     let mut builder = HttpResponse::build(StatusCode::from_u16(response.status).unwrap_or(StatusCode::OK));
     if let Some(version) = response.version {
         builder.insert_header((header::ETAG, format!("W/\"{version}\"")));
@@ -55,10 +74,7 @@ pub fn success(response: Response, pretty: bool) -> HttpResponse {
     common(&mut builder);
     match response.body {
         None => builder.finish(),
-        Some(body) => {
-            let body = if pretty { indented(&body).unwrap_or_else(|| body.to_string()) } else { body.to_string() };
-            builder.content_type(FHIR_JSON).body(body)
-        }
+        Some(body) => written(builder, &body, form),
     }
 }
 

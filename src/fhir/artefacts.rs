@@ -1,6 +1,8 @@
 //! Our own conformance resources, compiled in: served under `/fhir/CodeSystem/flag` and the like, and written
 //! out by `tautline conformance`. The files are in `conformance/`, one a resource.
 
+use serde_json::Value;
+
 /// One conformance resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Artefact {
@@ -71,12 +73,36 @@ pub fn of_kind(kind: &str) -> impl Iterator<Item = &'static Artefact> {
     ALL.iter().filter(move |artefact| artefact.kind == kind)
 }
 
+/// System and code of everything in a ValueSet of ours, by its URL. They are composed of our own code systems: an
+/// include or exclude names a system, and codes of it or all.
+#[must_use]
+pub fn expansion(url: &str) -> Option<Vec<(String, String)>> {
+    let parsed = |artefact: &Artefact| serde_json::from_str::<Value>(artefact.json).ok();
+    let of_url = |kind: &'static str, url: &str| {
+        of_kind(kind).filter_map(parsed).find(|one| one.get("url").and_then(Value::as_str) == Some(url))
+    };
+    let set = of_url("ValueSet", url.split('|').next()?)?;
+    let codes = |part: &str| -> Vec<(String, String)> {
+        let parts = set.pointer(&format!("/compose/{part}")).and_then(Value::as_array).into_iter().flatten();
+        parts
+            .flat_map(|part| {
+                let system = part.get("system").and_then(Value::as_str).unwrap_or_default();
+                let whole = part.get("concept").is_none().then(|| of_url("CodeSystem", system)).flatten();
+                let concepts = whole.as_ref().unwrap_or(part).get("concept").and_then(Value::as_array);
+                let codes = concepts.into_iter().flatten().filter_map(|one| one.get("code").and_then(Value::as_str));
+                codes.map(|code| (system.to_owned(), code.to_owned())).collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    let out = codes("exclude");
+    Some(codes("include").into_iter().filter(|code| !out.contains(code)).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::{Band, Closing, FlagKind, Pattern, SignalKind, Verdict, Why};
     use crate::fhir::write::codes;
-    use serde_json::Value;
 
     fn parsed(artefact: &Artefact) -> Value {
         serde_json::from_str(artefact.json).expect("json")
@@ -100,6 +126,19 @@ mod tests {
             assert_eq!(json["url"], format!("{}/{}/{}", codes::BASE, artefact.kind, artefact.id));
             assert_eq!(find(artefact.kind, artefact.id), Some(artefact));
         }
+    }
+
+    #[test]
+    fn every_value_set_has_an_expansion() {
+        for artefact in of_kind("ValueSet") {
+            let url = format!("{}/ValueSet/{}", codes::BASE, artefact.id);
+            assert!(!expansion(&url).expect("ours").is_empty(), "{}", artefact.id);
+        }
+        let finding = expansion("https://tautline.example/fhir/ValueSet/finding").expect("ours");
+        assert!(
+            finding.iter().any(|(_, code)| code == "pattern") && finding.iter().all(|(_, code)| code != "judgement")
+        );
+        assert!(expansion("http://elsewhere/ValueSet/x").is_none());
     }
 
     /// What is published is defined: each code with the same display.

@@ -29,9 +29,26 @@ pub enum Target {
 
 #[derive(Clone, Debug)]
 pub enum Action {
-    Create { resource: Value, if_none_exist: Option<Vec<(String, String)>> },
-    Update { target: Target, resource: Value, if_match: Option<u64>, must_be_new: bool },
-    Delete { target: Target, if_match: Option<u64> },
+    Create {
+        resource: Value,
+        if_none_exist: Option<Vec<(String, String)>>,
+    },
+    Update {
+        target: Target,
+        resource: Value,
+        if_match: Option<u64>,
+        must_be_new: bool,
+    },
+    /// What a patch made of this version.
+    Patch {
+        id: String,
+        resource: Value,
+        version: u64,
+    },
+    Delete {
+        target: Target,
+        if_match: Option<u64>,
+    },
 }
 
 /// One write, already checked.
@@ -274,6 +291,9 @@ impl Pipeline {
                     }
                 }
             }
+            Action::Patch { id, resource, version } => {
+                (new(id), false, Work::Put { resource, method: Method::Patch, check: Check::Version(version) })
+            }
             Action::Delete { target, if_match } => {
                 let check = if_match.map_or(Check::None, Check::Version);
                 match target {
@@ -303,7 +323,7 @@ impl Pipeline {
             let text = "A conditional interaction needs at least one search parameter.";
             return Err(Lost::For(Error::new(IssueType::Invalid, text).with_status(412)));
         }
-        gate.narrow(&mut found.query)?;
+        found.query.walk(&mut |query| gate.narrow(query))?;
         Ok(tx.matches(&found.query, 2).await?)
     }
 

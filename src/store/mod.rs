@@ -113,10 +113,16 @@ pub enum TermValue {
         system: Option<String>,
         code: Option<String>,
     },
+    /// A code and the value that stands beside it in the same element: composite parameters.
+    Pair {
+        system: Option<String>,
+        code: String,
+        value: Box<TermValue>,
+    },
 }
 
 /// One search over one type.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Query {
     pub kind: Kind,
     /// Only this client's compartment.
@@ -134,7 +140,7 @@ pub struct Query {
 }
 
 /// One share of what somebody may find.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Allowed {
     /// In this client's compartment; `None`: in any, or in none.
     pub client: Option<Arc<str>>,
@@ -142,7 +148,7 @@ pub struct Allowed {
     pub filters: Vec<Filter>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Filter {
     /// Search parameter's code; `_id` and `_lastUpdated` are filters too.
     pub param: &'static str,
@@ -190,6 +196,38 @@ pub enum Match {
     /// `:missing`: true matches resources without the element.
     Missing(bool),
     Id(String),
+    /// The code and, in the same element, the value.
+    Pair {
+        system: Option<String>,
+        code: String,
+        value: Box<Match>,
+    },
+    /// The reference leads to one of these: a chained search. Sort, count and cursor of the query do not matter.
+    Chain(Box<Query>),
+    /// One of these refers here by its parameter `param`: `_has`, also the name of the filter's own parameter.
+    Has {
+        param: &'static str,
+        query: Box<Query>,
+    },
+}
+
+impl Query {
+    /// Calls `each` with this query, then with every query that its filters ask by chaining or `_has`.
+    ///
+    /// # Errors
+    /// The first that `each` gives.
+    pub fn walk<E>(
+        &mut self,
+        each: &mut dyn FnMut(&mut Query) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        each(self)?;
+        for wanted in self.filters.iter_mut().flat_map(|filter| &mut filter.any) {
+            if let Match::Chain(query) | Match::Has { query, .. } = wanted {
+                query.walk(each)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

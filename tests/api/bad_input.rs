@@ -42,12 +42,13 @@ on_both! {
 
     async fn what_is_no_json_or_no_gzip_is_refused(server: &Server) {
         let body = patient("g").to_string().into_bytes();
-        server.send(Method::PUT, "/fhir/Patient/g", &[("content-type", "application/fhir+xml")], Some(body.clone())).await.expect(415);
+        server.send(Method::PUT, "/fhir/Patient/g", &[("content-type", "application/fhir+xml")], Some(body.clone())).await.expect(400);
+        server.send(Method::PUT, "/fhir/Patient/g", &[("content-type", "text/turtle")], Some(body.clone())).await.expect(415);
         server.send(Method::PUT, "/fhir/Patient/g", &[("content-type", "application/json"), ("content-encoding", "zstd")], Some(body.clone())).await.expect(415);
         let broken = server.send(Method::PUT, "/fhir/Patient/g", &[("content-type", "application/json"), ("content-encoding", "gzip")], Some(body.clone())).await;
         assert!(broken.status.is_client_error());
-        server.send(Method::GET, "/fhir/Patient?_format=xml", &[], None).await.expect(406);
-        server.send(Method::GET, "/fhir/Patient", &[("accept", "application/fhir+xml")], None).await.expect(406);
+        server.send(Method::GET, "/fhir/Patient?_format=turtle", &[], None).await.expect(406);
+        server.send(Method::GET, "/fhir/Patient", &[("accept", "text/turtle")], None).await.expect(406);
         let bom = [b"\xef\xbb\xbf".to_vec(), body].concat();
         server.send(Method::PUT, "/fhir/Patient/g", &[("content-type", "text/json")], Some(bom)).await.expect(201);
     }
@@ -61,7 +62,6 @@ on_both! {
         }
         server.put("/fhir/Patient/a", &patient("b")).await.expect(422);
         server.put("/fhir/Task/a", &patient("a")).await.expect(400);
-        server.send(Method::PATCH, "/fhir/Patient/a", JSON, Some(b"[]".to_vec())).await.expect(405);
         for query in ["_count=x", "date=yesterday", "status:above=x", "_sort=nonsense"] {
             let answer = server.get(&format!("/fhir/Appointment?{query}")).await;
             assert!(answer.status.is_client_error(), "{query}");

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bundles;
+mod conformance;
 mod crash;
 mod ehr;
 mod findings;
@@ -10,7 +11,9 @@ mod interactions;
 mod issuer;
 mod launch;
 mod pages;
+mod patches;
 mod regressions;
+mod search;
 mod server;
 mod smart;
 mod story;

@@ -103,7 +103,7 @@ async fn entry_write(state: &State, access: &Access, request: Request) -> Result
     }
     let sensible = match verb {
         Verb::Post => depth == 1,
-        Verb::Put | Verb::Delete => depth == 2 || (depth == 1 && !request.target.query.is_empty()),
+        Verb::Put | Verb::Patch | Verb::Delete => depth == 2 || (depth == 1 && !request.target.query.is_empty()),
         _ => false,
     };
     if !sensible || path.get(1).is_some_and(|id| !super::is_id(id)) {

@@ -4,9 +4,15 @@
 mod artefact;
 mod bundle;
 mod detect;
+mod everything;
 mod history;
+mod include;
+mod narrow;
+mod patch;
 mod read;
 mod search;
+mod searchset;
+mod validate;
 mod write;
 
 use crate::api::State;
@@ -15,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::fhir::bundle::{Target, Verb};
 use crate::fhir::kinds::{KindRow, Writer, kind};
 use crate::fhir::outcome::IssueType;
+use crate::store::Query;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::future::Future;
@@ -89,15 +96,18 @@ enum Part {
 struct Route {
     verb: Verb,
     path: &'static [Part],
+    /// R4's code of the interaction, or the operation's name.
+    code: &'static str,
     handler: Handler,
 }
 
 macro_rules! routes {
-    ($($verb:ident [$($part:expr),*] => $handler:path;)*) => {
+    ($($verb:ident [$($part:expr),*] $code:literal => $handler:path;)*) => {
         /// Every interaction, one line each.
         static ROUTES: &[Route] = &[$(Route {
             verb: Verb::$verb,
             path: &[$($part),*],
+            code: $code,
             handler: |state, access, request| Box::pin($handler(state, access, request)),
         }),*];
     };
@@ -105,22 +115,38 @@ macro_rules! routes {
 
 use Part::{Id, Lit, Type};
 routes! {
-    Post   []                                         => bundle::post;
-    Get    [Lit("metadata")]                          => read::metadata;
-    Get    [Lit("_history")]                          => history::system;
-    Get    [Lit("Patient"), Id, Lit("$detect-rupture")] => detect::detect_rupture;
-    Post   [Lit("Patient"), Id, Lit("$detect-rupture")] => detect::detect_rupture;
-    Get    [Type]                                     => search::search;
-    Post   [Type, Lit("_search")]                     => search::search;
-    Get    [Type, Lit("_history")]                    => history::of_type;
-    Get    [Type, Id]                                 => read::read;
-    Get    [Type, Id, Lit("_history")]                => history::instance;
-    Get    [Type, Id, Lit("_history"), Part::Version] => read::vread;
-    Post   [Type]                                     => write::create;
-    Put    [Type]                                     => write::update;
-    Put    [Type, Id]                                 => write::update;
-    Delete [Type]                                     => write::delete;
-    Delete [Type, Id]                                 => write::delete;
+    Post   []                                           "transaction"      => bundle::post;
+    Get    [Lit("metadata")]                            "capabilities"     => read::metadata;
+    Get    []                                           ""                 => search::everywhere;
+    Post   [Lit("_search")]                             ""                 => search::everywhere;
+    Get    [Lit("_history")]                            "history-system"   => history::system;
+    Get    [Lit("Patient"), Id, Lit("$detect-rupture")] "$detect-rupture"  => detect::detect_rupture;
+    Post   [Lit("Patient"), Id, Lit("$detect-rupture")] "$detect-rupture"  => detect::detect_rupture;
+    Get    [Lit("Patient"), Id, Lit("$everything")]     "$everything"      => everything::everything;
+    Get    [Lit("Patient"), Id, Type]                   "search-type"      => search::compartment;
+    Post   [Lit("Patient"), Id, Type, Lit("_search")]   "search-type"      => search::compartment;
+    Get    [Type]                                       "search-type"      => search::search;
+    Post   [Type, Lit("_search")]                       "search-type"      => search::search;
+    Post   [Type, Lit("$validate")]                     "$validate"        => validate::validate;
+    Post   [Type, Id, Lit("$validate")]                 "$validate"        => validate::validate;
+    Get    [Type, Id, Lit("$validate")]                 "$validate"        => validate::stored;
+    Get    [Type, Lit("_history")]                      "history-type"     => history::of_type;
+    Get    [Type, Id]                                   "read"             => read::read;
+    Get    [Type, Id, Lit("_history")]                  "history-instance" => history::instance;
+    Get    [Type, Id, Lit("_history"), Part::Version]   "vread"            => read::vread;
+    Post   [Type]                                       "create"           => write::create;
+    Put    [Type]                                       "update"           => write::update;
+    Put    [Type, Id]                                   "update"           => write::update;
+    Patch  [Type]                                       "patch"            => patch::patch;
+    Patch  [Type, Id]                                   "patch"            => patch::patch;
+    Delete [Type]                                       "delete"           => write::delete;
+    Delete [Type, Id]                                   "delete"           => write::delete;
+}
+
+/// The interactions and operations (`$…`) of the table, each once: what the CapabilityStatement claims.
+pub fn interactions() -> impl Iterator<Item = &'static str> {
+    let first = |at: usize, code: &str| ROUTES.iter().position(|route| route.code == code) == Some(at);
+    ROUTES.iter().enumerate().filter(move |(at, route)| first(*at, route.code)).map(|(_, route)| route.code)
 }
 
 /// Finds the line of the table and carries it out.
@@ -168,6 +194,18 @@ fn no_route(path: &[String]) -> Error {
 #[must_use]
 pub fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+}
+
+/// Narrows a query, and every one inside it, to what the asker may find.
+///
+/// # Errors
+/// 403 where a type, itself or by way of a reference, may not be searched.
+fn may_ask(access: &Access, query: &mut Query) -> Result<()> {
+    query.walk(&mut |query| {
+        access.search(query.kind)?;
+        access.restrict(query);
+        Ok(())
+    })
 }
 
 /// The row of the type that the path begins with.

@@ -35,6 +35,9 @@ async fn one(state: &State, access: &Access, request: Request) -> Result<Respons
 
 /// What a request asks to be written, checked: every fault of its resource at once.
 pub(super) async fn write_of(state: &State, access: &Access, request: Request) -> Result<Write> {
+    if request.verb == Verb::Patch {
+        return Ok(super::patch::patched(state, access, &request).await?.write);
+    }
     let id = request.target.path.get(1).cloned();
     let row = match request.verb {
         Verb::Post | Verb::Put if request.body.as_ref().is_some_and(judgement::is_judgement) => {
@@ -101,51 +104,63 @@ async fn judgement_row(
 
 /// Every fault that our check of R4's definitions finds, at once. (The typed model behind it found no further one
 /// in 700,000 broken resources, so it judges in the tests: see `src/fhir/codec`.)
-fn checked(kind: &str, body: Option<Value>, prefix: &str, id: Option<&str>) -> Result<Value> {
+pub(super) fn checked(kind: &str, body: Option<Value>, prefix: &str, id: Option<&str>) -> Result<Value> {
     let root = if prefix.is_empty() { kind.to_owned() } else { format!("{prefix}resource") };
     let Some(resource) = body else {
         return Err(Error::new(IssueType::Required, "The request needs a resource as its body.")
             .at(root)
             .with_status(400));
     };
-    let sent = resource.get("resourceType").and_then(Value::as_str);
-    if sent.is_some_and(|sent| sent != kind) {
-        let text = format!("The resource's type is not the one of the URL ({kind}).");
-        return Err(Error::new(IssueType::Invalid, text).at(format!("{root}.resourceType")));
-    }
-    let mut issues = check::check_at(&resource, &root);
-    if let Some(id) = id
-        && resource.get("id").and_then(Value::as_str) != Some(id)
-    {
-        let text = "The resource needs the id that stands in the URL.";
-        issues.push(Issue::error(IssueType::Value, text).at(format!("{root}.id")));
-    }
+    let issues = faults(kind, &resource, &root, id);
     if issues.iter().any(Issue::refuses) {
         // A body that disagrees with its URL is a bad request (R4, update).
         let mut error = Error::from(issues);
         error.status = error.status.min(422);
         return Err(error);
     }
+    Ok(resource)
+}
+
+/// What is wrong with a resource of type `kind`, and, where it goes to a URL with an id, with that.
+pub(super) fn faults(kind: &str, resource: &Value, root: &str, id: Option<&str>) -> Vec<Issue> {
+    let sent = resource.get("resourceType").and_then(Value::as_str);
+    if sent.is_some_and(|sent| sent != kind) {
+        let text = format!("The resource's type is not the one of the URL ({kind}).");
+        return vec![Issue::error(IssueType::Invalid, text).at(format!("{root}.resourceType"))];
+    }
+    let mut issues = check::check_at(resource, root);
+    if let Some(id) = id
+        && resource.get("id").and_then(Value::as_str) != Some(id)
+    {
+        let text = "The resource needs the id that stands in the URL.";
+        issues.push(Issue::error(IssueType::Value, text).at(format!("{root}.id")));
+    }
     if kind == "Questionnaire"
-        && let Err(problem) = read::definition(&resource)
+        && !issues.iter().any(Issue::refuses)
+        && let Err(problem) = read::definition(resource)
     {
         let text = format!("The scoring in this Questionnaire cannot be used; expected: {}.", problem.expected);
-        let place = problem.expression.replacen("Questionnaire", &root, 1);
-        return Err(Error::new(IssueType::BusinessRule, text).at(place));
+        let place = problem.expression.replacen("Questionnaire", root, 1);
+        issues.push(Issue::error(IssueType::BusinessRule, text).at(place));
     }
-    Ok(resource)
+    issues
 }
 
 /// The answer to a write, as `Prefer` asks for it.
 pub(super) fn respond(base: &str, prefer: Prefer, done: Done) -> Response {
     let Done { key, version, updated, status, json } = done;
+    // A deletion has nothing to give back but this.
+    let (status, json) = match (status, prefer.answer) {
+        (204, Some(Return::OperationOutcome)) => (200, Some(operation_outcome(&[]).to_string().into())),
+        _ => (status, json),
+    };
     let body = match (prefer.answer.unwrap_or(Return::Representation), json) {
         (Return::Representation, Some(json)) => Some(json),
         (Return::OperationOutcome, Some(_)) => Some(operation_outcome(&[]).to_string().into()),
         _ => None,
     };
     if version == 0 {
-        return Response { status, ..Response::default() };
+        return Response { status, body, ..Response::default() };
     }
     Response {
         status,

@@ -120,10 +120,10 @@ fn cardinality_and_json_types() {
         ("gender", json!("Male"), "code-invalid Patient.gender"),
         ("id", json!("a_b"), "value Patient.id"),
         ("deceased", json!(true), "structure Patient.deceased"),
-        ("deceasedString", json!("a"), "structure Patient"),
-        ("fhir_comments", json!(["a"]), "structure Patient"),
+        ("deceasedString", json!("a"), "structure Patient.deceasedString"),
+        ("fhir_comments", json!(["a"]), "structure Patient.fhir_comments"),
         ("_contact", json!([{"id": "1"}]), "structure Patient._contact"),
-        ("_resourceType", json!({"id": "1"}), "structure Patient"),
+        ("_resourceType", json!({"id": "1"}), "structure Patient._resourceType"),
         ("contact", json!([{"gender": "male"}]), "invariant Patient.contact[0]"),
         ("link", json!([{"type": "seealso"}]), "required Patient.link[0].other"),
     ] {

@@ -18,6 +18,8 @@ pub struct SearchParameter {
     pub targets: Vec<&'static str>,
     /// FHIRPath, narrowed to the base where the official one is a union over bases.
     pub expression: &'static str,
+    /// Canonical URL of the official SearchParameter.
+    pub url: &'static str,
 }
 
 impl SearchParameter {
@@ -29,6 +31,7 @@ impl SearchParameter {
             kind: cells.next()?,
             targets: cells.next()?.split(' ').filter(|target| !target.is_empty()).collect(),
             expression: cells.next()?,
+            url: cells.next()?,
         })
     }
 }

@@ -12,6 +12,8 @@ on_both!(
     numbers,
     missing_and_not,
     own_parameters,
+    chains,
+    pairs,
     main_dates,
     sorted,
     pages_are_stable,
@@ -377,6 +379,92 @@ async fn cursors_are_checked(f: Fixture) {
     let last = f.store.search(&Query { after: Some(next), ..query("Task") }).await.unwrap();
     assert!(last.next.is_none());
     assert!(f.store.search(&query("Task").count(5)).await.unwrap().next.is_none());
+}
+
+async fn chains(f: Fixture) {
+    let task = |id: &str, client: &str| {
+        let about = format!("Patient/{client}");
+        resource("Task", id, 1).client(client).reference("patient", &about).reference("subject", &about)
+    };
+    f.write(vec![
+        resource("Patient", "1", 1).client("1").text("name", "Ana").reference("organization", "Organization/o"),
+        resource("Patient", "2", 1).client("2").text("name", "Bo"),
+        resource("Organization", "o", 1).text("name", "Clinic"),
+        resource("Practitioner", "1", 1).text("name", "Ana"),
+        task("a", "1").token("status", "", "requested").reference("owner", "Practitioner/1"),
+        task("b", "2").token("status", "", "requested").reference("owner", "Patient/1"),
+        task("c", "2").token("status", "", "completed").reference("owner", "http://elsewhere/Patient/1"),
+        resource("Task", "d", 1).reference("patient", "Patient/1"),
+    ])
+    .await;
+    let to = |kind, name: &str| Match::Chain(Box::new(query(kind).filter("name", &[Match::TextStarts(name.into())])));
+    let tasks = |param, wanted: Match| sorted_ids(&f, query("Task").filter(param, &[wanted]));
+    assert_eq!(tasks("patient", to("Patient", "ana")).await, "a d");
+    assert_eq!(tasks("subject", to("Patient", "ana")).await, "a");
+    assert_eq!(tasks("patient", to("Patient", "bo")).await, "b c");
+    assert_eq!(tasks("owner", to("Patient", "ana")).await, "b");
+    assert_eq!(tasks("owner", to("Practitioner", "ana")).await, "a");
+    assert_eq!(tasks("patient", to("Patient", "nobody")).await, "");
+    let either = query("Task").filter("owner", &[to("Patient", "ana"), to("Practitioner", "ana")]);
+    assert_eq!(sorted_ids(&f, either).await, "a b");
+    let clinic = query("Patient").filter("organization", &[to("Organization", "clin")]);
+    assert_eq!(tasks("patient", Match::Chain(Box::new(clinic))).await, "a d");
+    let open = query("Task").filter("patient", &[to("Patient", "bo")]).filter("status", &[code("requested")]);
+    assert_eq!(sorted_ids(&f, open).await, "b");
+
+    let has =
+        |param, status: &str| Match::Has { param, query: Box::new(query("Task").filter("status", &[code(status)])) };
+    let patients = |wanted: Match| sorted_ids(&f, query("Patient").filter("_has", &[wanted]));
+    assert_eq!(patients(has("patient", "requested")).await, "1 2");
+    assert_eq!(patients(has("patient", "completed")).await, "2");
+    assert_eq!(patients(has("owner", "requested")).await, "1");
+    assert_eq!(patients(Match::Has { param: "patient", query: Box::new(query("Task")) }).await, "1 2");
+    let both = query("Patient")
+        .filter("_has", &[has("patient", "completed")])
+        .filter("name", &[Match::TextStarts("ana".into())]);
+    assert_eq!(sorted_ids(&f, both).await, "");
+}
+
+async fn pairs(f: Fixture) {
+    let pair = |code: &str, value: TermValue| TermValue::Pair {
+        system: Some("urn:s".into()),
+        code: code.into(),
+        value: Box::new(value),
+    };
+    let kilos = |value| TermValue::Quantity { value, system: None, code: Some("kg".into()) };
+    f.write(vec![
+        resource("Observation", "a", 1)
+            .term("combo-code-value-quantity", pair("weight", kilos(70.0)))
+            .term("combo-code-value-quantity", pair("height", kilos(2.0))),
+        resource("Observation", "b", 1).term("combo-code-value-quantity", pair("height", kilos(70.0))),
+        resource("Observation", "c", 1)
+            .term("code-value-concept", pair("x", TermValue::Token { system: None, code: "yes".into() }))
+            .term("code-value-string", pair("x", TermValue::Text("Änne".into())))
+            .term("code-value-date", pair("x", TermValue::Date { from: 10, to: 20 })),
+    ])
+    .await;
+    let of = |param, system: Option<&str>, code: &str, value: Match| {
+        let wanted = Match::Pair { system: system.map(Into::into), code: code.into(), value: Box::new(value) };
+        sorted_ids(&f, query("Observation").filter(param, &[wanted]))
+    };
+    let number = |low, unit: Option<&str>| Match::Quantity {
+        prefix: Prefix::Ge,
+        low,
+        high: low,
+        system: None,
+        code: unit.map(Into::into),
+    };
+    let quantity = "combo-code-value-quantity";
+    assert_eq!(of(quantity, Some("urn:s"), "weight", number(60.0, None)).await, "a");
+    assert_eq!(of(quantity, None, "height", number(60.0, Some("kg"))).await, "b");
+    assert_eq!(of(quantity, None, "height", number(1.0, Some("kg"))).await, "a b");
+    assert_eq!(of(quantity, None, "height", number(1.0, Some("g"))).await, "");
+    assert_eq!(of(quantity, Some("urn:t"), "weight", number(60.0, None)).await, "");
+    assert_eq!(of("code-value-concept", None, "x", code("yes")).await, "c");
+    assert_eq!(of("code-value-concept", None, "x", code("no")).await, "");
+    assert_eq!(of("code-value-string", None, "x", Match::TextStarts("an".into())).await, "c");
+    assert_eq!(of("code-value-date", None, "x", date(Prefix::Lt, 15, 16)).await, "c");
+    assert_eq!(of("code-value-date", None, "x", date(Prefix::Gt, 30, 31)).await, "");
 }
 
 async fn strange_input(f: Fixture) {

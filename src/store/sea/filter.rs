@@ -20,8 +20,9 @@
 use super::fold::{bounded, fold};
 use super::index::{interval, reference, token};
 use super::layout::{NO_DATE, Place, kind_code, pair, param_code, place};
+use super::search::{plan, rows};
 use super::sql::{AFTER_SEPARATOR, SEPARATOR, Sql};
-use crate::store::{Filter, Kind, Match, Prefix};
+use crate::store::{Filter, Kind, Match, Prefix, Query};
 
 /// Columns that lead the plan: SQLite may use an index on these alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -59,6 +60,16 @@ fn one(sql: &mut Sql, kind: Kind, param: &str, wanted: &Match, leads: Leads) {
         }
         ("_id" | "_lastUpdated", _, Match::Missing(missing)) => {
             sql.push(if *missing { NOTHING } else { "1 = 1" });
+        }
+        (_, _, Match::Has { param, query }) => referred_to(sql, kind, param, query),
+        (_, Place::Client(bit), Match::Chain(query)) => {
+            if query.kind == CLIENTS {
+                sql.push("(r.held & ").bind(bit).push(") <> 0 AND ").push_unindexed("r.client").push(" IN (");
+                sql.push("SELECT r.id");
+                rows_behind(sql, query);
+                sql.push(") OR ");
+            }
+            exists(sql, kind, param, wanted);
         }
         (_, Place::Status, Match::Token { code: Some(code), .. }) => {
             column(sql, "r.status", leads.status).push(" = ").bind(bounded(code));
@@ -102,6 +113,27 @@ fn one(sql: &mut Sql, kind: Kind, param: &str, wanted: &Match, leads: Leads) {
     }
 }
 
+/// The type that a compartment belongs to.
+const CLIENTS: Kind = "Patient";
+
+/// ` FROM … WHERE …` of a query inside another. It names its own row `r` too, and sees nothing of the outer one.
+fn rows_behind(sql: &mut Sql, query: &Query) {
+    rows(sql, query, plan(query));
+}
+
+/// `_has`: some resource of `query` refers to `r` by its parameter `param`.
+fn referred_to(sql: &mut Sql, kind: Kind, param: &str, query: &Query) {
+    if let (CLIENTS, Place::Client(bit)) = (kind, place(query.kind, param)) {
+        sql.push_unindexed("r.id").push(" IN (SELECT r.client");
+        rows_behind(sql, query);
+        sql.push(" AND r.client IS NOT NULL AND (r.held & ").bind(bit).push(") <> 0) OR ");
+    }
+    sql.push("r.id || ").bind(format!("{SEPARATOR}{kind}")).push(" IN (SELECT t.text FROM term t WHERE t.param = ");
+    sql.bind(param_code(query.kind, param)).push(" AND t.rid IN (SELECT r.rid");
+    rows_behind(sql, query);
+    sql.push("))");
+}
+
 /// The client that this reference names, if it can name one.
 fn client_of(wanted: &Match) -> Option<&str> {
     match wanted {
@@ -128,6 +160,14 @@ pub(super) fn rows_of(sql: &mut Sql, kind: Kind, filter: &Filter) {
             sql.push(" AND c.kind = ").bind(kind_code(kind));
             sql.push(" AND (c.held & ").bind(bit).push(") <> 0 UNION ALL ");
         }
+        if let (Place::Client(bit), Match::Chain(query)) = (place(kind, filter.param), wanted)
+            && query.kind == CLIENTS
+        {
+            sql.push("SELECT c.rid FROM resource c WHERE c.client IN (SELECT r.id");
+            rows_behind(sql, query);
+            sql.push(") AND c.kind = ").bind(kind_code(kind));
+            sql.push(" AND (c.held & ").bind(bit).push(") <> 0 UNION ALL ");
+        }
         sql.push("SELECT t.rid FROM term t WHERE t.param = ").bind(param_code(kind, filter.param)).push(" AND ");
         term_condition(sql, wanted, true);
     }
@@ -144,7 +184,7 @@ pub(super) fn has_rows(kind: Kind, filter: &Filter) -> bool {
 fn has_range(wanted: &Match) -> bool {
     match wanted {
         Match::Token { code, .. } => code.is_some(),
-        Match::Missing(_) | Match::Id(_) => false,
+        Match::Missing(_) | Match::Id(_) | Match::Has { .. } => false,
         Match::Number { prefix, .. } | Match::Quantity { prefix, .. } | Match::Date { prefix, .. } => {
             *prefix != Prefix::Ne
         }
@@ -229,7 +269,31 @@ fn term_condition(sql: &mut Sql, wanted: &Match, indexed: bool) {
         Match::Missing(false) => {
             sql.push("1 = 1");
         }
-        Match::Missing(true) | Match::Id(_) => {
+        Match::Chain(query) => {
+            sql.push("t.text IN (SELECT r.id || ").bind(format!("{SEPARATOR}{}", query.kind));
+            rows_behind(sql, query);
+            sql.push(")");
+        }
+        Match::Pair { system, code, value } => {
+            token_condition(sql, "t.text", indexed, system.as_deref(), Some(code));
+            sql.push(" AND ");
+            match value.as_ref() {
+                Match::Token { system, code } => {
+                    token_condition(sql, "t.raw", false, system.as_deref(), code.as_deref());
+                }
+                Match::TextStarts(text) => {
+                    let text = fold(text);
+                    range(sql, "t.raw", false, &text, &format!("{text}\u{10ffff}"));
+                }
+                Match::Date { .. } | Match::Number { .. } | Match::Quantity { .. } => {
+                    term_condition(sql, value, false);
+                }
+                _ => {
+                    sql.push(NOTHING);
+                }
+            }
+        }
+        Match::Missing(true) | Match::Id(_) | Match::Has { .. } => {
             sql.push(NOTHING);
         }
     }

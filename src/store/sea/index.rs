@@ -97,6 +97,12 @@ fn term_row(value: &TermValue) -> TermRow {
             let (from, to) = interval(*from, *to);
             TermRow { lo: Some(from), hi: Some(to), ..TermRow::default() }
         }
+        TermValue::Pair { system, code, value } => {
+            let row = term_row(value);
+            // A quantity keeps its unit in `raw`; of a text, what it is found by takes that place.
+            let raw = row.text.or(row.raw);
+            TermRow { text: Some(token(system.as_deref(), code)), raw, ..row }
+        }
         TermValue::Number(number) => TermRow { num: Some(*number), ..TermRow::default() },
         TermValue::Quantity { value, system, code } => TermRow {
             num: Some(*value),

@@ -16,7 +16,7 @@ use std::fmt::Write;
 
 /// How the rows are come by.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Plan {
+pub(super) enum Plan {
     /// By the unique key.
     Id,
     /// By the client's own index.
@@ -32,7 +32,7 @@ enum Plan {
     Kind,
 }
 
-fn plan(query: &Query) -> Plan {
+pub(super) fn plan(query: &Query) -> Plan {
     let kind = query.kind;
     let asserts = |filter: &Filter, wanted: fn(&Match) -> bool| !filter.not && filter.any.iter().all(wanted);
     let position = |test: &dyn Fn(&Filter) -> bool| query.filters.iter().position(test);
@@ -80,7 +80,7 @@ fn is_upper(wanted: &Match) -> bool {
 }
 
 /// ` FROM … WHERE …`, without the cursor's part.
-fn rows(sql: &mut Sql, query: &Query, plan: Plan) {
+pub(super) fn rows(sql: &mut Sql, query: &Query, plan: Plan) {
     match plan {
         Plan::Term(_) => sql.push(" FROM term d CROSS JOIN resource r WHERE r.rid = d.rid"),
         _ => sql.push(" FROM resource r WHERE r.deleted = 0"),

@@ -1,0 +1,88 @@
+//! `$validate`: the check of a write, without the write.
+
+use super::write::faults;
+use super::{Request, Response, read, row};
+use crate::api::State;
+use crate::api::access::Access;
+use crate::error::{Error, Result};
+use crate::fhir::outcome::{Issue, IssueType, Severity, operation_outcome};
+use serde_json::Value;
+
+/// A resource that is sent, alone or in Parameters.
+pub async fn validate(_: &State, access: &Access, request: Request) -> Result<Response> {
+    let row = row(&request)?;
+    access.read(row.name)?;
+    let Sent { resource, mode, profile } = sent(&request)?;
+    let id = request.target.path.get(1).filter(|id| !id.starts_with('$')).map(String::as_str);
+    let mut issues = match (mode.as_deref(), resource) {
+        (Some("delete"), _) => Vec::new(),
+        (None | Some("create" | "update" | "profile"), None) => {
+            let text = "$validate takes a resource, or Parameters with one named resource.";
+            return Err(Error::new(IssueType::Required, text).with_status(400));
+        }
+        (None | Some("profile"), Some(resource)) => faults(row.name, &resource, row.name, None),
+        (Some("create"), Some(resource)) => {
+            let mut issues = faults(row.name, &resource, row.name, None);
+            if id.is_some() {
+                issues
+                    .push(Issue::error(IssueType::BusinessRule, "The resource stands already; it cannot be created."));
+            }
+            issues
+        }
+        (Some("update"), Some(resource)) => {
+            // At the type's level the resource has to bring its id itself.
+            let own = resource.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+            faults(row.name, &resource, row.name, Some(id.unwrap_or(&own)))
+        }
+        (Some(_), _) => {
+            let text = "mode has to be create, update, delete or profile.";
+            return Err(Error::new(IssueType::Value, text).with_status(400));
+        }
+    };
+    issues.extend(remark(profile.as_deref()));
+    Ok(Response::json(&operation_outcome(&issues)))
+}
+
+/// A resource that stands here.
+pub async fn stored(state: &State, access: &Access, request: Request) -> Result<Response> {
+    let kind = row(&request)?.name;
+    let found = read::read(state, access, request).await?;
+    let resource: Value = serde_json::from_str(found.body.as_deref().unwrap_or("null")).unwrap_or_default();
+    Ok(Response::json(&operation_outcome(&faults(kind, &resource, kind, None))))
+}
+
+struct Sent {
+    resource: Option<Value>,
+    mode: Option<String>,
+    profile: Option<String>,
+}
+
+fn sent(request: &Request) -> Result<Sent> {
+    let query = |name: &str| request.target.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let mut sent = Sent { resource: None, mode: query("mode"), profile: query("profile") };
+    let Some(body) = &request.body else { return Ok(sent) };
+    if body.get("resourceType").and_then(Value::as_str) != Some("Parameters") {
+        sent.resource = Some(body.clone());
+        return Ok(sent);
+    }
+    for parameter in body.get("parameter").and_then(Value::as_array).into_iter().flatten() {
+        let text = |keys: &[&str]| keys.iter().find_map(|key| parameter.get(*key)?.as_str().map(str::to_owned));
+        match parameter.get("name").and_then(Value::as_str) {
+            Some("resource") => sent.resource = parameter.get("resource").cloned(),
+            Some("mode") => sent.mode = text(&["valueCode", "valueString"]),
+            Some("profile") => sent.profile = text(&["valueUri", "valueCanonical", "valueString"]),
+            _ => {}
+        }
+    }
+    Ok(sent)
+}
+
+fn remark(profile: Option<&str>) -> Option<Issue> {
+    profile.map(|_| Issue {
+        severity: Severity::Warning,
+        ..Issue::error(
+            IssueType::NotSupported,
+            "Checked against R4 itself: this server does not check profiles. Its own are in /StructureDefinition.",
+        )
+    })
+}

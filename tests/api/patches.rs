@@ -1,0 +1,149 @@
+//! PATCH, conditional reads, HEAD, `$validate`, Prefer.
+
+use crate::on_both;
+use crate::server::{Answer, Server};
+use crate::story::patient;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+async fn patch(server: &Server, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+    let kind = if body.is_array() { "application/json-patch+json" } else { "application/fhir+json" };
+    let mut all = vec![("content-type", kind)];
+    all.extend(headers);
+    server.send(Method::PATCH, path, &all, Some(body.to_string().into_bytes())).await
+}
+
+fn replace(path: &str, value: &Value) -> Value {
+    json!([{"op": "replace", "path": path, "value": value}])
+}
+
+fn fhirpath(path: &str, value: &Value) -> Value {
+    let mut part = value.clone();
+    part["name"] = json!("value");
+    json!({"resourceType": "Parameters", "parameter": [{"name": "operation", "part": [
+        {"name": "type", "valueCode": "replace"}, {"name": "path", "valueString": path}, part]}]})
+}
+
+on_both! {
+    async fn patches_of_both_kinds(server: &Server) {
+        server.put("/fhir/Patient/p", &patient("p")).await.expect(201);
+        let answer = patch(server, "/fhir/Patient/p", &[], &replace("/gender", &json!("other"))).await.expect(200);
+        assert_eq!((answer.json()["gender"].as_str(), answer.header("etag")), (Some("other"), "W/\"2\""));
+        // Nothing changes: no version.
+        let again = patch(server, "/fhir/Patient/p", &[], &replace("/gender", &json!("other"))).await.expect(200);
+        assert_eq!(again.header("etag"), "W/\"2\"");
+        let answer = patch(server, "/fhir/Patient/p", &[], &fhirpath("Patient.name[0].family", &json!({"valueString": "Neu"}))).await.expect(200);
+        assert_eq!(answer.json()["name"][0]["family"], "Neu");
+        let history = server.get("/fhir/Patient/p/_history").await.expect(200).json();
+        assert_eq!((history["total"].as_u64(), history["entry"][0]["request"]["method"].as_str()), (Some(3), Some("PATCH")));
+        // What comes out is checked like anything else.
+        let bad = patch(server, "/fhir/Patient/p", &[], &replace("/gender", &json!("SECRET"))).await.expect(422);
+        assert_eq!(bad.issues()[0].1, "Patient.gender");
+        assert!(!bad.text.contains("SECRET"));
+        patch(server, "/fhir/Patient/p", &[], &replace("/id", &json!("q"))).await.expect(422);
+        patch(server, "/fhir/Patient/p", &[], &replace("/resourceType", &json!("Task"))).await.expect(400);
+        patch(server, "/fhir/Patient/p", &[], &json!([{"op": "test", "path": "/gender", "value": "male"}])).await.expect(422);
+        patch(server, "/fhir/Patient/p", &[], &json!([{"op": "fly"}])).await.expect(400);
+        patch(server, "/fhir/Patient/p", &[("if-match", "W/\"1\"")], &replace("/gender", &json!("male"))).await.expect(412);
+        patch(server, "/fhir/Patient/p", &[("if-match", "W/\"3\"")], &replace("/gender", &json!("male"))).await.expect(200);
+        patch(server, "/fhir/Patient/nobody", &[], &replace("/gender", &json!("male"))).await.expect(404);
+        patch(server, "/fhir/Flag/f", &[], &replace("/status", &json!("inactive"))).await.expect(405);
+        server.send(Method::PATCH, "/fhir/Patient/p", &[("content-type", "application/merge-patch+json")], Some(b"{}".to_vec())).await.expect(415);
+        server.delete("/fhir/Patient/p").await.expect(204);
+        patch(server, "/fhir/Patient/p", &[], &replace("/gender", &json!("male"))).await.expect(410);
+    }
+
+    async fn conditional_patches(server: &Server) {
+        let of = |id: &str, mrn: &str| json!({"resourceType": "Patient", "id": id, "identifier": [{"system": "urn:mrn", "value": mrn}], "active": true});
+        server.push(&[of("a", "1"), of("b", "2"), of("c", "2")]).await;
+        let off = replace("/active", &json!(false));
+        let answer = patch(server, "/fhir/Patient?identifier=urn:mrn|1", &[], &off).await.expect(200);
+        assert_eq!((answer.json()["id"].as_str(), answer.json()["active"].as_bool()), (Some("a"), Some(false)));
+        assert_eq!(patch(server, "/fhir/Patient?identifier=urn:mrn|2", &[], &off).await.expect(412).issues()[0].0, "multiple-matches");
+        patch(server, "/fhir/Patient?identifier=urn:mrn|9", &[], &off).await.expect(404);
+        assert!(patch(server, "/fhir/Patient?colour=red", &[], &off).await.status.is_client_error());
+        patch(server, "/fhir/Patient", &[], &off).await.expect(412);
+    }
+
+    async fn patches_in_bundles(server: &Server) {
+        use base64::Engine;
+        server.push(&[patient("a"), patient("b")]).await;
+        let data = base64::engine::general_purpose::STANDARD.encode(replace("/gender", &json!("male")).to_string());
+        let binary = json!({"resourceType": "Binary", "contentType": "application/json-patch+json", "data": data});
+        let entries = json!([
+            {"resource": binary, "request": {"method": "PATCH", "url": "Patient/a"}},
+            {"resource": fhirpath("Patient.gender", &json!({"valueCode": "other"})), "request": {"method": "PATCH", "url": "Patient/b"}},
+        ]);
+        for kind in ["transaction", "batch"] {
+            let bundle = json!({"resourceType": "Bundle", "type": kind, "entry": entries});
+            let answer = server.post("/fhir", &bundle).await.expect(200).json();
+            assert_eq!(answer["entry"][1]["response"]["status"], "200 OK", "{answer}");
+            assert_eq!(server.get("/fhir/Patient/a").await.json()["gender"], "male");
+            assert_eq!(server.get("/fhir/Patient/b").await.json()["gender"], "other");
+        }
+    }
+
+    async fn a_race_of_patches_loses_none(server: &Server) {
+        server.put("/fhir/Patient/r", &json!({"resourceType": "Patient", "id": "r", "contact": [{"name": {"text": "x"}}]})).await.expect(201);
+        let add = json!([{"op": "add", "path": "/contact/-", "value": {"name": {"text": "y"}}}]);
+        let all = futures_util::future::join_all((0..4).map(|_| patch(server, "/fhir/Patient/r", &[], &add))).await;
+        let done = all.iter().filter(|answer| answer.status == 200).count();
+        let now = server.get("/fhir/Patient/r").await.expect(200).json();
+        assert_eq!(now["contact"].as_array().map(Vec::len), Some(done + 1));
+        assert!(done >= 1);
+    }
+
+    async fn conditional_reads_and_heads(server: &Server) {
+        let first = server.put("/fhir/Patient/p", &patient("p")).await.expect(201);
+        let get = async |name: &str, value: &str| server.send(Method::GET, "/fhir/Patient/p", &[(name, value)], None).await;
+        let not = get("if-none-match", "W/\"1\"").await.expect(304);
+        assert!(not.text.is_empty());
+        assert_eq!(not.header("etag"), "W/\"1\"");
+        get("if-none-match", "W/\"7\", W/\"1\"").await.expect(304);
+        get("if-none-match", "W/\"2\"").await.expect(200);
+        get("if-modified-since", first.header("last-modified")).await.expect(304);
+        get("if-modified-since", "Mon, 01 Jan 2001 00:00:00 GMT").await.expect(200);
+        let head = server.send(Method::HEAD, "/fhir/Patient/p", &[], None).await.expect(200);
+        assert!(head.text.is_empty());
+        assert_eq!(head.header("etag"), "W/\"1\"");
+        server.send(Method::HEAD, "/fhir/Patient/nobody", &[], None).await.expect(404);
+        server.send(Method::OPTIONS, "/fhir/Patient", &[], None).await.expect(405);
+    }
+
+    async fn answers_as_preferred(server: &Server) {
+        let prefer = async |method: Method, what: &str| {
+            let body = (method != Method::DELETE).then(|| patient("p").to_string().into_bytes());
+            server.send(method, "/fhir/Patient/p", &[("content-type", "application/json"), ("prefer", what)], body).await
+        };
+        assert!(prefer(Method::PUT, "return=minimal").await.expect(201).text.is_empty());
+        assert_eq!(prefer(Method::PUT, "return=representation").await.expect(200).json()["resourceType"], "Patient");
+        assert_eq!(prefer(Method::PUT, "return=OperationOutcome").await.expect(200).json()["resourceType"], "OperationOutcome");
+        assert_eq!(prefer(Method::DELETE, "return=OperationOutcome").await.expect(200).json()["resourceType"], "OperationOutcome");
+        assert!(prefer(Method::DELETE, "return=minimal").await.expect(204).text.is_empty());
+        let pretty = server.get("/fhir/metadata?_pretty=true").await.expect(200);
+        assert!(pretty.text.contains("\n  \"resourceType\""));
+    }
+
+    async fn validation_stores_nothing(server: &Server) {
+        let severities = |answer: &Answer| -> Vec<String> {
+            let outcome = answer.json();
+            outcome["issue"].as_array().expect("issues").iter().map(|one| one["severity"].as_str().unwrap_or_default().to_owned()).collect()
+        };
+        let good = server.post("/fhir/Patient/$validate", &patient("v")).await.expect(200);
+        assert_eq!(severities(&good), ["information"]);
+        let bad = server.post("/fhir/Patient/$validate", &json!({"resourceType": "Patient", "gender": "x", "birthDate": "y"})).await.expect(200);
+        assert_eq!(severities(&bad), ["error", "error"]);
+        assert_eq!(bad.issues()[0].1, "Patient.gender");
+        let parameters = |mode: &str| json!({"resourceType": "Parameters", "parameter": [{"name": "mode", "valueCode": mode}, {"name": "resource", "resource": patient("v")}]});
+        assert_eq!(severities(&server.post("/fhir/Patient/$validate", &parameters("update")).await.expect(200)), ["information"]);
+        assert_eq!(severities(&server.post("/fhir/Patient/w/$validate", &parameters("update")).await.expect(200)), ["error"]);
+        assert_eq!(severities(&server.post("/fhir/Task/$validate", &patient("v")).await.expect(200)), ["error"]);
+        let finding = json!({"resourceType": "Flag", "status": "active", "code": {"text": "x"}, "subject": {"reference": "Patient/v"}});
+        assert_eq!(severities(&server.post("/fhir/Flag/$validate", &finding).await.expect(200)), ["information"]);
+        server.post("/fhir/Patient/$validate", &parameters("fly")).await.expect(400);
+        server.send(Method::POST, "/fhir/Patient/$validate", &[], None).await.expect(400);
+        server.get("/fhir/Patient/v").await.expect(404);
+        server.put("/fhir/Patient/v", &patient("v")).await.expect(201);
+        assert_eq!(severities(&server.get("/fhir/Patient/v/$validate").await.expect(200)), ["information"]);
+    }
+}

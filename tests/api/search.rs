@@ -148,7 +148,7 @@ on_both! {
         for one in ["Patient/bo", "Task/bo-h1", "Appointment/bo-a1"] {
             assert!(matches.iter().any(|found| found == one), "{one} of {matches:?}");
         }
-        assert_eq!(modes(&everything, "include"), ["Organization/clinic"]);
+        assert!(modes(&everything, "include").contains(&"Organization/clinic".to_owned()));
         assert_eq!(ids(server, "Patient/bo/$everything?_count=1&_type=Patient,Task,Appointment").await, "bo bo-a1 bo-h1 clinic");
         server.get("/fhir/Patient/nobody/$everything").await.expect(404);
         let paged = server.get("/fhir/Patient?_count=1&_total=accurate").await.expect(200).json();

@@ -205,20 +205,25 @@ impl<'a> Record<'a> {
 
     /// The episode of this kind that stands as of this assessment.
     pub fn active(&self, kind: FlagKind) -> Option<&'a Episode> {
-        self.course.episodes.iter().rev().find(|episode| {
-            episode.kind == kind
-                && episode.opened <= self.as_of
-                && episode.closed.is_none_or(|(closed, _)| closed > self.as_of)
-        })
+        let stands = |episode: &&Episode| {
+            let opened = episode.opened < self.as_of || (episode.opened == self.as_of && self.shows(kind));
+            episode.kind == kind && opened && !self.is_closed(episode)
+        };
+        self.course.episodes.iter().rev().find(stands)
     }
 
     /// The last episode of this kind that has closed by now.
     pub fn last_closed(&self, kind: FlagKind) -> Option<&'a Episode> {
-        self.course
-            .episodes
-            .iter()
-            .rev()
-            .find(|episode| episode.kind == kind && episode.closed.is_some_and(|(closed, _)| closed <= self.as_of))
+        self.course.episodes.iter().rev().find(|episode| episode.kind == kind && self.is_closed(episode))
+    }
+
+    fn is_closed(&self, episode: &Episode) -> bool {
+        episode.closed.is_some_and(|(closed, _)| closed <= self.as_of)
+    }
+
+    /// What a fact of this very instant opened is not known yet: the assessment itself says which Flags it shows.
+    fn shows(&self, kind: FlagKind) -> bool {
+        self.current.is_some_and(|current| current.flags.contains(&kind))
     }
 
     /// Treatment has ended as of this assessment.

@@ -1,6 +1,7 @@
 //! The commands.
 
 pub mod backtest;
+pub mod conformance;
 pub mod demo;
 pub mod fit;
 pub mod simulate;
@@ -38,6 +39,11 @@ enum Command {
     Simulate(SimulateArgs),
     /// Migrates the database and ends
     Migrate(Options),
+    /// Writes what this server claims as an IG-style package folder
+    Conformance {
+        /// Folder to write into; created if missing
+        folder: PathBuf,
+    },
 }
 
 #[derive(clap::Args, Debug)]
@@ -103,6 +109,7 @@ pub fn run(cli: Cli) -> u8 {
     let done = match cli.command {
         Command::Serve(options) => serve(&options),
         Command::Migrate(options) => migrate(&options),
+        Command::Conformance { folder } => conformance::run(&folder).map(|_| ()).map_err(Failed),
         Command::Demo(options) => demo::run(&options),
         Command::Backtest(args) => backtest_command(args),
         Command::Fit(args) => fit_command(args),

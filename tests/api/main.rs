@@ -7,6 +7,7 @@ mod conformance;
 mod crash;
 mod ehr;
 mod findings;
+mod integrators;
 mod interactions;
 mod issuer;
 mod launch;

@@ -11,6 +11,9 @@ use crate::smart::Smart;
 use crate::{store, worker};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
@@ -64,7 +67,8 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
         .map_err(|error| StartError(format!("cannot listen on {}: {error}. Use another --listen.", config.listen)))?;
     let address = listener.local_addr().map_err(|error| StartError(error.to_string()))?;
     if config.listen.port() == 0 && config.base_url.ends_with(":0") {
-        config.base_url = format!("http://{address}");
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        config.base_url = format!("{scheme}://{address}");
         config.listen = address;
     }
     let pipeline = Arc::new(Pipeline {
@@ -85,6 +89,7 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     pipeline.load_measures().await.map_err(broken)?;
     pipeline.publish_device().await.map_err(broken)?;
     let metrics = Metrics::new().map_err(|error| StartError(error.to_string()))?;
+    let tls = config.tls.as_ref().map(|(cert, key)| tls(cert, key)).transpose()?;
     let smart = Smart::new(&config).map_err(StartError)?;
     let (stop, stopping) = watch::channel(false);
     let worker = tokio::spawn(worker::run(Arc::clone(&pipeline), metrics.clone(), stopping.clone()));
@@ -102,13 +107,29 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     })
     .client_request_timeout(Duration::from_secs(HEAD_SECONDS))
     .shutdown_timeout(DRAIN_SECONDS)
-    .disable_signals()
-    .listen(listener)
-    .map_err(|error| StartError(error.to_string()))?
-    .run();
+    .disable_signals();
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls),
+        None => server.listen(listener),
+    };
+    let server = server.map_err(|error| StartError(error.to_string()))?.run();
     let handle = server.handle();
     let server = tokio::spawn(server);
     Ok(Running { address, state, handle, server, worker, scribe, stop })
+}
+
+/// TLS by ourselves, 1.2 and later.
+fn tls(cert: &Path, key: &Path) -> Result<ServerConfig, StartError> {
+    crate::smart::fetch::install_tls();
+    let named = |path: &Path, what: String| StartError(format!("{}: {what}", path.display()));
+    let chain = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| named(cert, error.to_string()))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| named(key, error.to_string()))?;
+    ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .map_err(|error| named(cert, error.to_string()))
 }
 
 impl Running {

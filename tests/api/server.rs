@@ -111,8 +111,9 @@ impl Server {
     async fn start_with(options: &Options) -> Self {
         let config = Config::read(options).expect("the configuration reads");
         let running = app::start(config).await.expect("the server starts");
-        let base = format!("http://{}", running.address);
-        Self { running, client: Client::builder().no_proxy().build().expect("a client"), base }
+        let base = running.state.config.base_url.clone();
+        let client = Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().expect("a client");
+        Self { running, client, base }
     }
 
     pub async fn stop(self) {

@@ -70,12 +70,13 @@ fn text_of(kind: Primitive, text: &str) -> Result<(), Fault> {
     if text.is_empty() {
         return fault(IssueType::Value, "An empty string is no value: leave the element out.");
     }
+    let binary = matches!(kind, Primitive::Base64Binary | Primitive::Xhtml);
+    if !binary && text.len() > STRING_CHARS_MAX && text.chars().count() > STRING_CHARS_MAX {
+        return fault(IssueType::TooLong, "Expected at most 1048576 characters.");
+    }
     let bytes = text.as_bytes();
     let (sound, expected) = match kind {
         Primitive::String | Primitive::Markdown => {
-            if text.len() > STRING_CHARS_MAX && text.chars().count() > STRING_CHARS_MAX {
-                return fault(IssueType::TooLong, "Expected at most 1048576 characters.");
-            }
             (is_string(bytes), "Control characters other than tab, line feed and carriage return are not allowed.")
         }
         Primitive::Code => (is_code(text), "Expected a code: no blanks at the ends, and only single ones within."),

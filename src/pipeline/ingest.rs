@@ -62,6 +62,19 @@ pub struct Write {
     pub action: Action,
 }
 
+impl Write {
+    /// Whether it is about the resource of this id, as far as it says.
+    #[must_use]
+    pub fn names(&self, wanted: &str) -> bool {
+        match &self.action {
+            Action::Update { target: Target::Id(id), .. }
+            | Action::Delete { target: Target::Id(id), .. }
+            | Action::Patch { id, .. } => id == wanted,
+            _ => false,
+        }
+    }
+}
+
 /// What became of one write.
 #[derive(Clone, Debug)]
 pub struct Done {

@@ -111,7 +111,8 @@ impl Server {
     async fn start_with(options: &Options) -> Self {
         let config = Config::read(options).expect("the configuration reads");
         let running = app::start(config).await.expect("the server starts");
-        let base = running.state.config.base_url.clone();
+        let scheme = if running.state.config.tls.is_some() { "https" } else { "http" };
+        let base = format!("{scheme}://{}", running.address);
         let client = Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().expect("a client");
         Self { running, client, base }
     }

@@ -327,9 +327,7 @@ in_a_world! {
                 {"resource": task("whole", "a"), "request": {"method": "PUT", "url": "Task/whole"}}, foreign.clone()]});
             let refused = world.send(&token, Method::POST, "/fhir", Some(&bundle)).await;
             assert!(refused.status.is_client_error(), "{foreign}: {}", refused.text);
-            if foreign["request"]["method"] != "GET" {
-                world.get(&token, "/fhir/Task/whole").await.expect(404);
-            }
+            world.get(&token, "/fhir/Task/whole").await.expect(404);
         }
         // A create that would find another's finds nothing.
         let system = world.token("system/*.cruds");
@@ -357,6 +355,51 @@ in_a_world! {
             let answer = world.send(&token, verb.clone(), &format!("/fhir/{path}"), body.as_ref()).await;
             assert_eq!(answer.status.as_u16(), status, "{scope} {verb} {path}: {}", answer.text);
         }
+    }
+
+    async fn nothing_leaks_through_includes_chains_or_patches(world: &World) {
+        world.two_clients().await;
+        // An appointment of the client's that names somebody else's task, as a careless sender might.
+        let system = world.token("system/*.cruds");
+        let mut linked = appointment("a", 9, at("2026-05-02T10:00:00Z", 0), "booked");
+        linked["participant"].as_array_mut().expect("participants").push(json!({"actor": {"reference": "Patient/b"}, "status": "accepted"}));
+        world.send(&system, Method::PUT, "/fhir/Appointment/a-a9", Some(&linked)).await.expect(201);
+        let token = world.patient_token("a", "patient/*.cruds");
+        let b = |bundle: &Value| entries(bundle).iter().any(|one| one["id"] == "b" || one["id"].as_str().is_some_and(|id| id.starts_with("b-")));
+        for path in [
+            "Appointment?_include=Appointment:actor", "Appointment?_include=Appointment:patient", "Appointment?_include=*",
+            "Patient?_revinclude=Task:patient", "Patient?_revinclude=*", "Task?_include:iterate=Task:patient&_revinclude:iterate=Task:patient",
+            "Task?patient.name=Muster", "Patient?_has:Task:patient:status=requested", "Patient?_has:Task:patient:_id=b-h1", "Task?patient:Patient._id=b",
+            "Patient/a/Task", "Patient/b/Task", "Patient/a/$everything", "Patient/a/$everything?_count=1", "Task?_list=x", "Appointment?actor=Patient/b&_include=Appointment:actor",
+        ] {
+            let answer = world.get(&token, &format!("/fhir/{path}")).await;
+            let bundle = serde_json::from_str(&answer.text).unwrap_or_default();
+            assert!(answer.status.is_client_error() || !b(&bundle), "{path}: {bundle}");
+        }
+        world.get(&token, "/fhir/Patient/b/$everything").await.expect(404);
+        assert_eq!(world.get(&token, "/fhir/Patient?_has:Task:patient:_id=b-h1&_summary=count").await.expect(200).json()["total"], 0);
+        // A chain needs the scope of each type it goes through.
+        let tasks = world.patient_token("a", "patient/Task.rs");
+        world.get(&tasks, "/fhir/Task?patient.name=Muster").await.expect(403);
+        world.get(&tasks, "/fhir/Task?_has:Appointment:patient:status=booked").await;
+        let only = world.get(&tasks, "/fhir/Task?_include=Task:patient&_revinclude=Provenance:target").await.expect(200).json();
+        assert!(entries(&only).iter().all(|one| one["resourceType"] == "Task"), "{only}");
+        assert!(!world.get(&world.token("system/*.rs"), "/fhir/Task?_revinclude=AuditEvent:entity").await.text.contains("\"AuditEvent\""));
+        // PATCH: of one's own, never of another's, and without reading nothing is shown.
+        let patch = json!([{"op": "replace", "path": "/status", "value": "completed"}]);
+        let send = async |token: &str, path: &str, patch: &Value| {
+            let bearer = format!("Bearer {token}");
+            let headers = [("authorization", bearer.as_str()), ("content-type", "application/json-patch+json")];
+            world.server.send(Method::PATCH, path, &headers, Some(patch.to_string().into_bytes())).await
+        };
+        send(&token, "/fhir/Task/b-h1", &patch).await.expect(404);
+        send(&token, "/fhir/Task?_id=b-h1", &patch).await.expect(404);
+        send(&token, "/fhir/Task/a-h1", &json!([{"op": "replace", "path": "/for/reference", "value": "Patient/b"}])).await.expect(422);
+        send(&world.patient_token("a", "patient/Task.rs"), "/fhir/Task/a-h1", &patch).await.expect(403);
+        let blind = send(&world.patient_token("a", "patient/Task.u"), "/fhir/Task/a-h1", &patch).await.expect(200);
+        assert!(blind.text.is_empty(), "{}", blind.text);
+        send(&token, "/fhir/Task/a-h1", &patch).await.expect(200);
+        assert_eq!(world.get(&system, "/fhir/Task/b-h1").await.expect(200).json()["status"], "requested");
     }
 
     async fn granular_scopes_reach_what_they_name(world: &World) {

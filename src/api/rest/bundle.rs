@@ -1,5 +1,6 @@
 //! `POST /fhir`: transaction and batch.
 
+use super::patch::shown;
 use super::write::{respond, write_of};
 use super::{Prefer, Request, Response, Return};
 use crate::api::State;
@@ -39,9 +40,9 @@ async fn transaction(state: &State, access: &Access, prefer: Prefer, entries: Ve
             reads.push((index, request));
             continue;
         }
-        let verb = request.verb;
+        let (verb, shown) = (request.verb, shown(access, &request, prefer));
         match entry_write(state, access, request).await {
-            Ok(write) => writes.push((verb, index, write)),
+            Ok(write) => writes.push((verb, index, shown, write)),
             Err(error) => {
                 statuses.push(error.status);
                 issues.extend(error.issues.into_iter().map(|issue| placed(issue, &expression)));
@@ -54,12 +55,14 @@ async fn transaction(state: &State, access: &Access, prefer: Prefer, entries: Ve
         return Err(error);
     }
     // R4: DELETE, then POST, then PUT; reads see what was written.
-    writes.sort_by_key(|(verb, index, _)| (*verb, *index));
-    let (places, writes): (Vec<usize>, Vec<_>) = writes.into_iter().map(|(_, index, write)| (index, write)).unzip();
+    writes.sort_by_key(|(verb, index, ..)| (*verb, *index));
+    let (places, writes): (Vec<_>, Vec<_>) =
+        writes.into_iter().map(|(_, index, shown, write)| ((index, shown), write)).unzip();
+    first_look(state, access, &reads, &writes).await?;
     let done = state.pipeline.write_by(access, writes).await?;
     let mut answers: Vec<Option<String>> = vec![None; count];
-    for (index, done) in places.into_iter().zip(done) {
-        answers[index] = Some(answer_entry(&base, &respond(&base, prefer_in_bundle(prefer), done)));
+    for ((index, shown), done) in places.into_iter().zip(done) {
+        answers[index] = Some(answer_entry(&base, &respond(&base, prefer_in_bundle(shown), done)));
     }
     for (index, request) in reads {
         let expression = format!("Bundle.entry[{index}].request.url");
@@ -70,6 +73,31 @@ async fn transaction(state: &State, access: &Access, prefer: Prefer, entries: Ve
         answers[index] = Some(answer_entry(&base, &response));
     }
     Ok(Response::text(whole("transaction-response", answers)))
+}
+
+/// Reads that would be refused refuse the whole before anything is written: those the asker may not make, and those
+/// of what is not there and is not about to be.
+async fn first_look(
+    state: &State,
+    access: &Access,
+    reads: &[(usize, Request)],
+    writes: &[crate::pipeline::ingest::Write],
+) -> Result<()> {
+    for (index, request) in reads {
+        let id = request.target.path.get(1).map(String::as_str);
+        let comes = writes.iter().any(|write| {
+            Some(write.kind) == request.target.path.first().map(String::as_str) && id.is_some_and(|id| write.names(id))
+        });
+        match super::answer(state, access, request.clone()).await {
+            Err(error) if error.status == 403 || !comes => {
+                let expression = format!("Bundle.entry[{index}].request.url");
+                let issues: Vec<Issue> = error.issues.into_iter().map(|issue| placed(issue, &expression)).collect();
+                return Err(Error { issues, ..error });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Each entry for itself.

@@ -45,7 +45,7 @@ pub enum Return {
 }
 
 /// A request under the FHIR base, whatever it came in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     pub verb: Verb,
     pub target: Target,

@@ -1,10 +1,11 @@
 //! patch, by id and by search: the stored resource is changed, and goes through the same door as any update.
 
 use super::write::{checked, respond};
-use super::{Request, Response, may_ask, version_of, writable};
+use super::{Prefer, Request, Response, Return, may_ask, version_of, writable};
 use crate::api::State;
 use crate::api::access::Access;
 use crate::error::{Error, Result};
+use crate::fhir::bundle::Verb;
 use crate::fhir::kinds::KindRow;
 use crate::fhir::outcome::{Issue, IssueType};
 use crate::fhir::patch::{self, Patch};
@@ -26,7 +27,7 @@ pub(super) struct Patched {
 }
 
 pub async fn patch(state: &State, access: &Access, request: Request) -> Result<Response> {
-    let (base, prefer) = (state.config.fhir_base(), request.prefer);
+    let (base, prefer) = (state.config.fhir_base(), shown(access, &request, request.prefer));
     let mut tries = 0;
     loop {
         tries += 1;
@@ -44,6 +45,15 @@ pub async fn patch(state: &State, access: &Access, request: Request) -> Result<R
                     .ok_or_else(|| Error::new(IssueType::Exception, "The server failed."));
             }
         }
+    }
+}
+
+/// Who may change but not read does not get to see what stands.
+pub(super) fn shown(access: &Access, request: &Request, prefer: Prefer) -> Prefer {
+    let kind = request.target.path.first().map_or("", String::as_str);
+    match request.verb {
+        Verb::Patch if access.read(kind).is_err() => Prefer { answer: Some(Return::Minimal), ..prefer },
+        _ => prefer,
     }
 }
 

@@ -51,6 +51,8 @@ pub(super) struct Batch {
     wrote: bool,
     /// Its savepoint, if others joined before it.
     savepoint: Option<Savepoint>,
+    /// The savepoint is being opened: it may not stand yet.
+    opening: bool,
     /// The savepoint of the last who joined: released by the next, or by the commit.
     left: Option<Savepoint>,
 }
@@ -99,6 +101,7 @@ impl Writer {
             half_done: false,
             wrote: false,
             savepoint: None,
+            opening: false,
             left: None,
         };
         Writer { batch: Arc::new(Mutex::new(batch)), runtime: Handle::current() }
@@ -191,6 +194,7 @@ impl Batch {
         self.half_done = true;
         self.wrote = false;
         self.savepoint = None;
+        self.opening = false;
         Ok(())
     }
 
@@ -202,7 +206,10 @@ impl Batch {
         let left = self.left.take();
         let mine = if left == Some(Savepoint::Even) { Savepoint::Odd } else { Savepoint::Even };
         self.savepoint = Some(mine);
-        self.run(mine.open(left)).await
+        self.opening = true;
+        self.run(mine.open(left)).await?;
+        self.opening = false;
+        Ok(())
     }
 
     async fn run(&self, sql: &str) -> Result<()> {
@@ -230,6 +237,11 @@ impl Batch {
             return;
         }
         let undone = match self.savepoint {
+            // Cancelled while it opened: it may stand or not, and nothing was written in it.
+            Some(mine) if self.opening => {
+                let _ = self.run(mine.undo()).await;
+                self.open.is_some()
+            }
             Some(mine) => self.run(mine.undo()).await.is_ok(),
             None if self.joined.is_empty() => match self.open.take() {
                 Some(open) => open.rollback().await.is_ok(),
@@ -242,6 +254,7 @@ impl Batch {
         }
         self.half_done = false;
         self.savepoint = None;
+        self.opening = false;
     }
 
     async fn commit(&mut self) {

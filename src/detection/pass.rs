@@ -39,6 +39,8 @@ pub(super) struct Pass<'a> {
     pub counted_homework: Vec<bool>,
     pub dues: Vec<Due>,
     pub ended: Option<Timestamp>,
+    /// Which ending that was: another one's resumption does not undo it.
+    ended_by: usize,
     /// Some slot is known: weeks are no steps any more.
     pub appointments: bool,
     /// Anything is known at all.
@@ -69,6 +71,7 @@ impl<'a> Pass<'a> {
             counted_homework: vec![false; record.homework.len()],
             dues: vec![Due::Unknown; record.dues.len()],
             ended: None,
+            ended_by: 0,
             appointments: record.slots.iter().any(|s| s.booked.is_none()),
             begun: record.slots.iter().any(|s| s.booked.is_none()),
             quiet: Silence::default(),
@@ -150,11 +153,7 @@ impl<'a> Pass<'a> {
             Moment::MeasureDue(n) => self.measure_due(n),
             Moment::Judged(n) => self.judged(n),
             Moment::Ended(n) => self.end(n),
-            Moment::Resumed(_) => {
-                if self.ended.is_some() {
-                    self.resume(at);
-                }
-            }
+            Moment::Resumed(n) => self.resume(at, n),
         }
     }
 
@@ -424,9 +423,6 @@ impl<'a> Pass<'a> {
         let slot = record.slots[index];
         if slot.kept() {
             self.state.kept = self.state.kept.max(Some(slot.start));
-            if self.ended.is_some_and(|ended| ended < slot.start) {
-                self.resume(at);
-            }
         }
         self.show_slot(slot, outcome, attendance::severity(outcome));
     }
@@ -456,15 +452,22 @@ impl<'a> Pass<'a> {
     fn end(&mut self, n: usize) {
         let ending = self.record.endings[n];
         self.flags.end(ending);
-        self.ended = Some(ending.at);
-        self.quiet.free = None;
+        let lasting = |n: usize| matches!(self.record.endings[n].kind, EndingKind::Inactive | EndingKind::Deceased);
+        if self.ended.is_none() || !lasting(self.ended_by) {
+            self.ended = Some(ending.at);
+            self.ended_by = n;
+        }
         self.state.restart(ending.at, self.c);
         self.intake.clear();
     }
 
-    /// A session was kept after the ending, or a new episode of care began: treatment goes on, from where a new client starts.
-    fn resume(&mut self, at: Timestamp) {
+    /// Treatment goes on, from where a new client starts; silence counts from the next session on.
+    fn resume(&mut self, at: Timestamp, n: usize) {
+        if self.ended.is_none() || self.ended_by != n {
+            return;
+        }
         self.ended = None;
+        self.quiet = Silence::default();
         self.state.restart(at, self.c);
         self.intake.clear();
     }
@@ -477,7 +480,8 @@ impl<'a> Pass<'a> {
             let e = self.evaluate(next.map(|s| s.start), as_of, Vec::new());
             let ids = self.open_slots(next.map(|s| s.start), as_of);
             let key = match ids.first() {
-                Some(id) => StepKey::Appointment(id.clone()),
+                Some(id) if next.is_some() => StepKey::Appointment(id.clone()),
+                Some(id) => StepKey::After(id.clone()),
                 None => StepKey::Client,
             };
             self.assessment(key, ids, as_of, &e)

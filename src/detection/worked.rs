@@ -254,6 +254,37 @@ fn a_planned_ending_is_no_dropout() {
 }
 
 #[test]
+fn a_session_after_the_end_is_no_silence() {
+    let mut client = Client::new();
+    client.good(8);
+    client.end(7 * WEEK + HOUR, EndingKind::EpisodeFinished);
+    client.t.slots.push(slot("aftercare", 7 * WEEK + DAY, KEPT));
+    for week in 8..20 {
+        let course = client.until(week * WEEK);
+        assert_eq!((course.ended, course.episodes.len()), (Some(at(7 * WEEK + HOUR)), 0));
+    }
+    // Taken up again: silence counts from the next session on, not from the one before the end.
+    client.t.endings[0].resumed = Some(at(20 * WEEK));
+    for (name, week) in [("b0", 23), ("b1", 24), ("b2", 25)] {
+        client.t.slots.push(slot(name, week * WEEK, KEPT));
+    }
+    for week in 20..28 {
+        assert!(client.until(week * WEEK).episodes.is_empty(), "week {week}");
+    }
+    assert_eq!(engagement(&client.until(28 * WEEK))[0].why, Why::NoContact);
+}
+
+#[test]
+fn who_died_is_not_brought_back_by_an_episode_of_care() {
+    let mut client = Client::new();
+    client.good(4);
+    client.end(4 * WEEK, EndingKind::Deceased);
+    client.end(5 * WEEK, EndingKind::EpisodeFinished);
+    client.t.endings[1].resumed = Some(at(6 * WEEK));
+    assert_eq!(client.until(7 * WEEK).ended, Some(at(4 * WEEK)));
+}
+
+#[test]
 fn a_safety_answer_is_told_at_once() {
     let mut client = Client::new();
     let mut first = form("q", &phq9(), 0, 12.0);
@@ -400,7 +431,10 @@ fn the_open_assessment_is_keyed_to_what_comes_next() {
     client.good(3);
     let key = |id: &str| StepKey::Appointment(id.into());
     assert_eq!(client.until(WEEK + DAY).open.unwrap().key, key("a02"));
-    assert_eq!(client.until(2 * WEEK + DAY).open.unwrap().key, key("a02"));
+    // Nothing is booked: beside the last step, not in its place.
+    let course = client.until(2 * WEEK + DAY);
+    assert_eq!(course.open.unwrap().key, StepKey::After("a02".into()));
+    assert_eq!(course.steps[2].key, key("a02"));
     let nothing = assess(&Timeline::default(), Timestamp::UNIX_EPOCH, &Constants::default());
     assert!(nothing.open.is_none() && nothing.next_change.is_none());
 }

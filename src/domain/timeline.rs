@@ -209,7 +209,7 @@ pub struct Ending {
     pub source: Source,
     pub at: Timestamp,
     pub kind: EndingKind,
-    /// A later episode of care began: treatment goes on from here.
+    /// Treatment goes on from here: a later episode of care began, or sessions were kept again.
     pub resumed: Option<Timestamp>,
 }
 

@@ -1,9 +1,20 @@
-//! When treatment ended as planned.
+//! When treatment ended as planned, and when it goes on after that.
+//!
+//! An ended episode of care is taken up again by the start of another one, or by sessions alone: two kept ones, no
+//! further apart than in treatment ([`TOGETHER_DAYS_MAX`]), both well after the end ([`AFTERCARE_DAYS`]); from the
+//! second of them on. A session near the end is the last one written down late, or aftercare; a single one long
+//! after it is a follow-up. Neither resumes anything, and so neither is followed by "no contact". Who is inactive or
+//! has died is so until the Patient says otherwise.
 
 use super::Resources;
 use crate::domain::fact::{EpisodeState, Fact};
-use crate::domain::{Ending, EndingKind, SourceKind, Timeline};
-use jiff::Timestamp;
+use crate::domain::{Ending, EndingKind, SlotOutcome, SourceKind, Timeline};
+use jiff::{SignedDuration, Timestamp};
+
+/// Kept sessions in the four weeks after the end are aftercare.
+const AFTERCARE_DAYS: i64 = 28;
+/// Two kept sessions are treatment again where they are no more than a fortnight apart, an hour's shift allowed.
+const TOGETHER_DAYS_MAX: i64 = 15;
 
 /// Endings in the order they took effect. The end of one episode of care while another goes on is none.
 pub fn endings(all: &Resources, timeline: &Timeline) -> Vec<Ending> {
@@ -32,7 +43,7 @@ pub fn endings(all: &Resources, timeline: &Timeline) -> Vec<Ending> {
         });
         if !goes_on {
             let began = episodes.iter().filter(|(other, _, _)| other != source).filter_map(|(_, other, _)| other.start);
-            let resumed = began.filter(|start| *start > at).min();
+            let resumed = began.filter(|start| *start > at).chain(sessions_again(timeline, at)).min();
             endings.push(Ending { source: (*source).clone(), at, kind, resumed });
         }
     }
@@ -45,6 +56,16 @@ pub fn endings(all: &Resources, timeline: &Timeline) -> Vec<Ending> {
     }
     endings.sort_by(|a, b| (a.at, &a.source).cmp(&(b.at, &b.source)));
     endings
+}
+
+/// The start of the session with which treatment goes on though no episode of care says so.
+fn sessions_again(timeline: &Timeline, ended: Timestamp) -> Option<Timestamp> {
+    let days = |days: i64| SignedDuration::from_hours(24 * days);
+    let kept = timeline.slots.iter().filter(|slot| matches!(slot.outcome, SlotOutcome::Kept { .. }));
+    let after: Vec<Timestamp> =
+        kept.map(|slot| slot.start).filter(|start| start.duration_since(ended) > days(AFTERCARE_DAYS)).collect();
+    let mut pairs = after.windows(2).filter(|pair| pair[0] != pair[1]);
+    pairs.find(|pair| pair[1].duration_since(pair[0]) <= days(TOGETHER_DAYS_MAX)).map(|pair| pair[1])
 }
 
 /// An ending nobody dated: after the last thing that is known to have happened.

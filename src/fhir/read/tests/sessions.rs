@@ -191,6 +191,19 @@ fn endings_and_judgements() {
     // The client comes back later.
     let again = episode("c2", "active", json!({"start": "2026-09-01T08:00:00Z"}));
     assert_eq!(read(&[done, again]).endings[0].resumed, Some(at("2026-09-01T08:00:00Z")));
+    let kept = |n: usize, start: &str| appointment(&format!("a{n}"), "fulfilled", start);
+    let resumed = |starts: &[&str]| {
+        let mut all: Vec<Value> = starts.iter().enumerate().map(|(n, start)| kept(n, start)).collect();
+        all.push(episode("c1", "finished", json!({"end": "2026-03-31T10:00:00Z"})));
+        read(&all).endings[0].resumed
+    };
+    // Written down late, aftercare, follow-ups far apart: none of them is treatment again.
+    assert_eq!(resumed(&["2026-03-31T14:00:00Z", "2026-04-07T14:00:00Z", "2026-04-14T14:00:00Z"]), None);
+    assert_eq!(resumed(&["2026-05-05T14:00:00Z", "2026-06-30T14:00:00Z", "2026-09-29T14:00:00Z"]), None);
+    assert_eq!(
+        resumed(&["2026-04-07T14:00:00Z", "2026-06-02T14:00:00Z", "2026-06-09T14:00:00Z", "2026-06-16T14:00:00Z"]),
+        Some(at("2026-06-09T14:00:00Z"))
+    );
     let called_off = sent(episode("c1", "cancelled", json!({})), "2026-04-01T09:00:00Z");
     assert_eq!(read(&[called_off]).endings[0].at, at("2026-04-01T09:00:00Z"));
     let patient = |extra: &str, value: Value| sent(json!({"resourceType": "Patient", "id": "p1", extra: value}), START);

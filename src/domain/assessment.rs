@@ -62,6 +62,8 @@ pub struct Course {
 pub enum StepKey {
     /// The appointment (the bytewise first id where several share one start).
     Appointment(Arc<str>),
+    /// After this last appointment, with nothing booked: the open assessment, beside the step's own.
+    After(Arc<str>),
     /// No appointments at all: the weekly step with this number, from the first event.
     Week(u32),
     /// Nothing else to key it to.

@@ -45,15 +45,7 @@ impl Pipeline {
 
     async fn versioned(&self, event: StoredEvent) -> Result<Option<VersionedFact>> {
         let Some(kind) = source_kind(event.key.kind) else { return Ok(None) };
-        let fact = match read::decode(&event.event) {
-            // Kept by an older release: read again from the resource.
-            None if !event.event.is_empty() && !event.deleted => {
-                let stored = self.store.read_version(&event.key, event.version).await?;
-                let json = stored.and_then(|version| serde_json::from_str(&version.json).ok());
-                json.and_then(|resource| read::fact(&resource, &self.read_context()))
-            }
-            fact => fact,
-        };
+        let fact = self.fact(&event).await?;
         Ok(Some(VersionedFact {
             source: Source::new(kind, event.key.id),
             version: event.version,
@@ -62,6 +54,19 @@ impl Pipeline {
             sender_updated: event.sender_updated,
             fact,
         }))
+    }
+
+    async fn fact(&self, event: &StoredEvent) -> Result<Option<Fact>> {
+        let context = self.read_context();
+        match read::recall(&event.event, &context) {
+            // Kept by an older release, or read in another time zone: read again from the resource.
+            None if !event.event.is_empty() && !event.deleted => {
+                let stored = self.store.read_version(&event.key, event.version).await?;
+                let json = stored.and_then(|version| serde_json::from_str(&version.json).ok());
+                Ok(json.and_then(|resource| read::fact(&resource, &context)))
+            }
+            fact => Ok(fact),
+        }
     }
 
     /// What reading facts depends on.
@@ -159,19 +164,23 @@ impl Pipeline {
         Ok(written)
     }
 
-    /// The Device that findings name, written once a release.
+    /// The Device that findings name, written once a release and time zone. With another time zone than before, days
+    /// begin and end elsewhere: everyone is assessed again.
     ///
     /// # Errors
     /// The database.
     pub async fn publish_device(&self) -> Result<()> {
         let now = self.now();
         let sentences = Spoken { person: Person::default(), manner: Manner::default() };
-        let device = write::device(&self.write_context(now, None, &sentences));
+        let device = write::device(&self.write_context(now, None, &sentences), &self.zone);
         let key = Key { kind: "Device", id: device.id.as_str().into() };
         let mut tx = self.store.begin().await?;
         let head = tx.heads(std::slice::from_ref(&key)).await?.pop();
         if head.as_ref().is_some_and(|head| head.hash == device.hash && !head.deleted) {
             return Ok(());
+        }
+        if head.as_ref().is_some_and(|head| write::device_zone(&head.json).as_deref() != self.zone.iana_name()) {
+            tx.enqueue_all(now).await?;
         }
         let version = head.map_or(1, |head| head.last_version + 1);
         let mut resource = device.resource;
@@ -220,13 +229,12 @@ impl Pipeline {
     /// The database.
     pub async fn load_measures(&self) -> Result<()> {
         let stored = self.store.events_of("Questionnaire").await?;
-        let questionnaires =
-            stored.into_iter().filter(|event| event.current && !event.deleted).filter_map(|event| match read::decode(
-                &event.event,
-            )? {
-                Fact::Questionnaire(questionnaire) => Some((event.key.id, questionnaire)),
-                _ => None,
-            });
+        let mut questionnaires = Vec::new();
+        for event in stored.into_iter().filter(|event| event.current && !event.deleted) {
+            if let Some(Fact::Questionnaire(questionnaire)) = self.fact(&event).await? {
+                questionnaires.push((event.key.id, questionnaire));
+            }
+        }
         let measures = read::shipped().with_questionnaires(questionnaires);
         match self.measures.write() {
             Ok(mut slot) => *slot = Arc::new(measures),

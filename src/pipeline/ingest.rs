@@ -449,7 +449,8 @@ impl Pipeline {
                 });
                 let version = head.map_or(1, |head| head.last_version + 1);
                 let client = read::client(&resource).map(Arc::from);
-                let event = read::fact(&resource, &self.read_context()).map(|fact| read::encode(&fact));
+                let reading = self.read_context();
+                let event = read::fact(&resource, &reading).map(|fact| read::keep(&fact, &resource, &reading));
                 let terms = if behind { Vec::new() } else { terms(key.kind, &resource, context) };
                 stamp(&mut resource, &key.id, version, now);
                 let json: Arc<str> = resource.to_string().into();

@@ -1,7 +1,7 @@
 //! From what was pushed to what is published.
 
 use crate::on_both;
-use crate::server::Server;
+use crate::server::{Backend, Place, Server};
 use crate::story::{appointment, at, phq9, start_for, withdrawing};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -174,6 +174,71 @@ on_both! {
         assert!(server.all("Flag?patient=e&status=active").await.is_empty());
     }
 
+    async fn a_session_after_a_planned_ending_is_no_silence(server: &Server) {
+        // Ended ten weeks ago with the last session; the next day somebody came once more.
+        let start = at(&Timestamp::now().to_string(), -7 * 18).to_string();
+        let mut resources = vec![crate::story::patient("aft")];
+        resources.extend((0..8).map(|week| appointment("aft", week, at(&start, 7 * week as i64), "fulfilled")));
+        let ended = at(&start, 7 * 7) + SignedDuration::from_hours(1);
+        resources.push(json!({"resourceType": "EpisodeOfCare", "id": "aft-e", "status": "finished",
+            "patient": {"reference": "Patient/aft"}, "period": {"start": start, "end": ended.to_string()}}));
+        resources.push(appointment("aft", 8, at(&start, 7 * 7 + 1), "fulfilled"));
+        server.push(&resources).await;
+        server.settle().await;
+        assert_eq!(server.all("Flag?patient=aft").await, Vec::<Value>::new());
+        let page = server.get("/app/patients/aft").await.expect(200).text;
+        assert!(page.contains("Treatment ended") && !page.contains("o contact"), "{page}");
+    }
+
+    async fn with_nothing_booked_the_last_steps_own_record_stays(server: &Server) {
+        let start = start_for(10);
+        let mut resources = vec![crate::story::patient("nb")];
+        for week in 0..10_usize {
+            let session = at(&start, 7 * week as i64);
+            resources.push(appointment("nb", week, session, "fulfilled"));
+            resources.push(phq9("nb", week, session - SignedDuration::from_hours(3), 14));
+        }
+        server.push(&resources).await;
+        server.settle().await;
+        let last = at(&start, 7 * 9);
+        let own = |all: &[Value]| {
+            let at_start = |one: &&Value| one["effectiveDateTime"].as_str().and_then(|at| at.parse().ok()) == Some(last);
+            all.iter().filter(at_start).cloned().collect::<Vec<Value>>()
+        };
+        let patterns = server.all("Observation?patient=nb&code=pattern&_count=100").await;
+        let step = own(&patterns);
+        assert_eq!((step.len(), patterns.len()), (1, 11), "ten steps, and now");
+        let about = |one: &&Value| one["extension"][0]["valueReference"]["reference"] == "Appointment/nb-a9";
+        let open = patterns.iter().filter(about).find(|one| one["id"] != step[0]["id"]).expect("after it");
+        // The next one is booked: now is keyed to it, and the step is as it was.
+        server.push(&[appointment("nb", 10, at(&start, 7 * 10), "booked")]).await;
+        server.settle().await;
+        let patterns = server.all("Observation?patient=nb&code=pattern&_count=100").await;
+        assert_eq!(own(&patterns), step);
+        let gone = patterns.iter().find(|one| one["id"] == open["id"]).expect("kept");
+        assert_eq!(gone["status"], "entered-in-error");
+    }
+
+    async fn of_a_deleted_patient_nothing_is_said(server: &Server) {
+        let story = withdrawing("del", &start_for(15), 3);
+        server.push(&story).await;
+        let mut form = phq9("del", 99, Timestamp::now() - SignedDuration::from_hours(1), 10);
+        form["item"][8]["answer"][0]["valueCoding"]["code"] = json!("LA6569-3");
+        server.push(&[form]).await;
+        server.settle().await;
+        let before = said(&findings(server).await);
+        assert_eq!(server.all("Flag?patient=del&status=active").await.len(), 2);
+        server.delete("/fhir/Patient/del").await.expect(204);
+        server.settle().await;
+        assert!(said(&findings(server).await).values().all(|f| f["resourceType"] == "Provenance"));
+        assert!(server.all("Flag?patient=del&status=active").await.is_empty());
+        server.get("/fhir/Patient/del/$detect-rupture").await.expect(404);
+        // A mistake: the Patient is sent again.
+        server.push(&story[..1]).await;
+        server.settle().await;
+        assert_eq!(said(&findings(server).await), before);
+    }
+
     async fn time_alone_assesses_again(server: &Server) {
         // A due instant a few seconds away, and nobody pushes anything after it.
         let now = Timestamp::now();
@@ -225,4 +290,36 @@ on_both! {
         judgement["id"] = json!(id);
         server.put(&format!("/fhir/Observation/{id}"), &judgement).await.expect(405);
     }
+}
+
+/// Days begin and end elsewhere: what was read in the old time zone is read again, and everyone assessed again.
+async fn another_time_zone(backend: Backend) {
+    let Some(place) = Place::new(backend).await else { return };
+    let ended = "2026-03-31";
+    let at_start = |flag: &Value| flag["period"]["end"].clone();
+    let mut server = Server::configured(&place, "auth = \"none\"\ntime_zone = \"Europe/Berlin\"\n").await;
+    server.push(&withdrawing("z", "2025-12-15T10:00:00Z", 3)).await;
+    server
+        .push(&[json!({"resourceType": "EpisodeOfCare", "id": "z-e", "status": "finished",
+            "patient": {"reference": "Patient/z"}, "period": {"end": ended}})])
+        .await;
+    server.settle().await;
+    let flags = server.all("Flag?patient=z&code=engagement-drop").await;
+    assert_eq!(flags.iter().map(at_start).collect::<Vec<_>>(), ["2026-03-31T21:59:59.999999Z"]);
+    server.stop().await;
+    server = Server::configured(&place, "auth = \"none\"\ntime_zone = \"America/New_York\"\n").await;
+    server.settle().await;
+    let flags = server.all("Flag?patient=z&code=engagement-drop").await;
+    assert_eq!(flags.iter().map(at_start).collect::<Vec<_>>(), ["2026-04-01T03:59:59.999999Z"]);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn another_time_zone_on_sqlite() {
+    another_time_zone(Backend::Sqlite).await;
+}
+
+#[actix_web::test]
+async fn another_time_zone_on_postgres() {
+    another_time_zone(Backend::Postgres).await;
 }

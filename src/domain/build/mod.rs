@@ -38,9 +38,16 @@ pub fn supersedes(arriving: Option<Timestamp>, current: Option<Timestamp>) -> bo
 }
 
 /// The timeline of one client. Facts of other clients must not be among them.
+///
+/// Where the Patient was deleted, nothing is known: who deletes a Patient says that there is no such client (a double,
+/// a slip, a record erased), so whatever else is still stored is about nobody, and what was said of it was wrong. It is
+/// no ending: that has a date, and a deletion has none but that of our own write, which is never evidence.
 pub fn timeline(facts: impl IntoIterator<Item = VersionedFact>, measures: &Measures) -> Timeline {
     let all = Resources::new(facts.into_iter().collect());
     let mut timeline = Timeline::default();
+    if all.each().any(|(source, versions)| source.kind == SourceKind::Patient && is_deleted(versions)) {
+        return timeline;
+    }
     let arrivals = sessions::arrivals(&all);
     for (source, versions) in all.each() {
         let Some(Standing { updated, fact, .. }) = standing(versions) else { continue };
@@ -179,6 +186,10 @@ fn in_order(versions: &mut [VersionedFact]) {
 struct Standing<'a> {
     fact: &'a Fact,
     updated: Option<Timestamp>,
+}
+
+fn is_deleted(versions: &[VersionedFact]) -> bool {
+    versions.last().is_some_and(|last| last.deleted)
 }
 
 fn standing(versions: &[VersionedFact]) -> Option<Standing<'_>> {

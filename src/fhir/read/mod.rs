@@ -16,7 +16,7 @@ mod task;
 mod tests;
 
 pub use client::client;
-pub use kept::{decode, encode};
+pub use kept::{decode, encode, keep, recall};
 pub use questionnaire::{Problem, definition};
 pub use shipped::{SHIPPED, shipped};
 

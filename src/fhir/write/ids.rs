@@ -46,6 +46,7 @@ fn id(parts: &[&str]) -> String {
 pub(super) fn step_text(key: &StepKey) -> String {
     match key {
         StepKey::Appointment(id) => format!("{}/{id}", SourceKind::Appointment.as_str()),
+        StepKey::After(id) => format!("after {}/{id}", SourceKind::Appointment.as_str()),
         StepKey::Week(number) => format!("week {number}"),
         StepKey::Client => "client".to_owned(),
     }

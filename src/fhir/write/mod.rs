@@ -33,7 +33,7 @@ pub(crate) mod tests;
 
 pub use bundle::detect_rupture_bundle;
 pub use codes::{BASE, EVIDENCE_DIGITS, PROBABILITY_DIGITS, decimal};
-pub use device::device;
+pub use device::{device, device_zone};
 pub use ids::{
     DEVICE_ID, content_hash, flag as flag_id, flag_provenance as flag_provenance_id, observation as observation_id,
     step_provenance as step_provenance_id,
@@ -195,13 +195,13 @@ impl Step<'_> {
     }
 }
 
-/// The steps and the open assessment, one per key. With nothing booked the open assessment is keyed to the last
-/// appointment: what is said now then stands in the place of what was said at its start.
+/// The steps as of their starts, and the open assessment as of now. With nothing booked that one is keyed to the time
+/// after the last appointment: what was said at its start stands beside it, and once something is booked it is not
+/// said any more.
 fn published_steps(course: &Course) -> Vec<Step<'_>> {
     let chain = basis::chain(course);
     let open = course.open.as_ref();
     let mut steps: Vec<Step> = std::iter::zip(&course.steps, &chain)
-        .filter(|(step, _)| open.is_none_or(|open| open.key != step.key))
         .map(|(assessment, &basis)| Step { assessment, open: false, basis, behind: basis })
         .collect();
     if let Some(assessment) = open {

@@ -182,7 +182,7 @@ fn supporting(source: &Source) -> Value {
 
 /// The appointment before which (or after which) this is said.
 fn assessed_for(assessment: &Assessment) -> Option<Value> {
-    let StepKey::Appointment(id) = &assessment.key else { return None };
+    let (StepKey::Appointment(id) | StepKey::After(id)) = &assessment.key else { return None };
     let reference = json!({"reference": format!("Appointment/{id}")});
     Some(json!({"url": codes::extension_url("assessed-for"), "valueReference": reference}))
 }

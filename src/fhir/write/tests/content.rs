@@ -171,13 +171,16 @@ fn a_flag_points_at_the_assessment_that_shows_it() {
 }
 
 #[test]
-fn nothing_booked_and_the_open_assessment_stands_in_the_last_ones_place() {
+fn nothing_booked_and_the_open_assessment_stands_beside_the_last_one() {
     let mut course = course(&[0.1, 0.2], Some(1.5));
-    course.open.as_mut().expect("open").key = appointment(1);
+    let (StepKey::Appointment(last), Some(open)) = (appointment(1), &mut course.open) else { panic!("an appointment") };
+    open.key = StepKey::After(last);
     let all = findings(CLIENT, &course, &context("1"));
-    assert_eq!(all.len(), 14);
     let ids: HashSet<_> = all.iter().map(|finding| &finding.id).collect();
-    assert_eq!(ids.len(), 14);
+    assert_eq!((all.len(), ids.len()), (21, 21));
+    let about = |finding: &Finding| finding.resource["extension"][0]["valueReference"]["reference"] == "Appointment/a1";
+    let patterns = all.iter().filter(|finding| finding.resource["code"]["coding"][0]["code"] == "pattern");
+    assert_eq!(patterns.filter(|finding| about(finding)).count(), 2);
 }
 
 #[test]
@@ -227,7 +230,7 @@ fn the_hash_knows_content_and_not_its_order() {
 
 #[test]
 fn the_device_names_the_release() {
-    let made = device(&context("7"));
+    let made = device(&context("7"), &jiff::tz::TimeZone::UTC);
     assert_eq!((made.kind, &*made.id), ("Device", "tautline"));
     assert_eq!(made.resource["identifier"][0]["value"], "7+shipped");
 }

@@ -31,7 +31,7 @@ fn samples_for_validators() {
     for finding in all.iter().filter(|finding| finding.kind != "Provenance") {
         write(&format!("wrong-{}", finding.id), &entered_in_error(&finding.resource));
     }
-    write("device", &device(&context).resource);
+    write("device", &device(&context, &jiff::tz::TimeZone::UTC).resource);
     let verdicts =
         [Verdict::Named, Verdict::RuptureYes, Verdict::RuptureNo, Verdict::RuptureUnsure, Verdict::SafetyAcknowledged];
     for (i, verdict) in verdicts.into_iter().enumerate() {

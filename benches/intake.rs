@@ -22,7 +22,7 @@ fn intake(criterion: &mut Criterion) {
     let read_context = read::ReadContext { zone: TimeZone::UTC };
     let whole = parse(&bytes, Limits::default()).expect("JSON");
     let resources: Vec<Value> =
-        bundle::read(whole.clone()).expect("a Bundle").1.into_iter().filter_map(|entry| entry.resource).collect();
+        bundle::read(whole.clone()).expect("a Bundle").entries.into_iter().filter_map(|entry| entry.resource).collect();
     assert_eq!(resources.len(), support::BUNDLE_ENTRIES);
     assert!(resources.iter().all(|resource| check_at(resource, "Bundle.entry[0].resource").is_empty()));
     assert!(resources.iter().all(|resource| !terms(kind(resource), resource, &term_context).is_empty()));
@@ -34,7 +34,7 @@ fn intake(criterion: &mut Criterion) {
     group.bench_function("whole", |b| {
         b.iter(|| {
             let body = parse(black_box(&bytes), Limits::default()).expect("JSON");
-            let (_, entries) = bundle::read(body).expect("a Bundle");
+            let entries = bundle::read(body).expect("a Bundle").entries;
             for resource in entries.iter().filter_map(|entry| entry.resource.as_ref()) {
                 assert!(check_at(resource, "Bundle.entry[0].resource").is_empty());
                 black_box(read::fact(resource, &read_context));

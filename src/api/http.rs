@@ -21,6 +21,9 @@ use std::time::{Duration, SystemTime};
 pub async fn fhir(state: web::Data<State>, http: HttpRequest, payload: web::Payload) -> HttpResponse {
     let started = std::time::Instant::now();
     let form = format::asked(&http).unwrap_or_default();
+    if http.method() == Method::OPTIONS {
+        return options(&http);
+    }
     let answer = guarded(&state, &http, payload).await;
     let response = match answer {
         Ok(response) if http.match_info().get("path") == Some("metadata") => {
@@ -30,10 +33,30 @@ pub async fn fhir(state: web::Data<State>, http: HttpRequest, payload: web::Payl
             response
         }
         Ok(response) => respond::success(response, form),
-        Err(error) => respond::failure_as(&error, form),
+        Err(error) => {
+            let mut response = respond::failure_as(&error, form);
+            if let (405, Some(methods)) = (error.status, allow(&http)) {
+                response.headers_mut().insert(header::ALLOW, methods);
+            }
+            response
+        }
     };
     state.metrics.request(http.method().as_str(), response.status().as_u16(), started.elapsed());
     response
+}
+
+/// What a path takes. Nothing here depends on who asks.
+fn options(http: &HttpRequest) -> HttpResponse {
+    match allow(http) {
+        Some(methods) => HttpResponse::NoContent().insert_header((header::ALLOW, methods)).finish(),
+        None => respond::failure(&Error::new(IssueType::NotFound, "There is nothing at this path.")),
+    }
+}
+
+fn allow(http: &HttpRequest) -> Option<header::HeaderValue> {
+    let path = Target::read(http.match_info().get("path").unwrap_or_default(), "").path;
+    let methods = rest::allowed(&path);
+    if methods.is_empty() { None } else { header::HeaderValue::from_str(&methods.join(", ")).ok() }
 }
 
 pub async fn nowhere() -> HttpResponse {
@@ -100,6 +123,7 @@ async fn carry(state: &State, access: &Access, http: &HttpRequest, payload: web:
     let verb = verb(http.method())?;
     let body = match verb {
         Verb::Post if target.path.last().is_some_and(|last| last == "_search") => {
+            format::is_form(headers)?;
             let form = body(http, payload).await?;
             target.query.extend(pairs(&String::from_utf8_lossy(&form)));
             None

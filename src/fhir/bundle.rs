@@ -2,7 +2,8 @@
 
 use super::check;
 use super::outcome::{Issue, IssueType};
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashSet};
 
 /// Most entries of one Bundle.
 pub const BUNDLE_ENTRIES_MAX: usize = 5_000;
@@ -47,11 +48,23 @@ impl Entry {
     }
 }
 
+/// A Bundle, taken apart.
+#[derive(Debug)]
+pub struct Parts {
+    pub kind: BundleType,
+    /// Entries of the Bundle, sound or not.
+    pub count: usize,
+    /// Those that say what is to be done, in order.
+    pub entries: Vec<Entry>,
+    /// Those that do not, by their place, with what is wrong.
+    pub refused: BTreeMap<usize, Vec<Issue>>,
+}
+
 /// Takes a Bundle apart. The resources are not looked into.
 ///
 /// # Errors
-/// Every fault of the Bundle itself: its type, its entries' requests.
-pub fn read(mut bundle: Value) -> Result<(BundleType, Vec<Entry>), Vec<Issue>> {
+/// Every fault of the Bundle itself. Those of single entries are in [`Parts::refused`].
+pub fn read(mut bundle: Value) -> Result<Parts, Vec<Issue>> {
     let kind = match bundle.get("type").and_then(Value::as_str) {
         Some("transaction") => BundleType::Transaction,
         Some("batch") => BundleType::Batch,
@@ -68,55 +81,95 @@ pub fn read(mut bundle: Value) -> Result<(BundleType, Vec<Entry>), Vec<Issue>> {
         }
         _ => return Err(refusal("the base takes Bundles of type transaction or batch")),
     };
-    let length = bundle.get("entry").and_then(Value::as_array).map_or(0, Vec::len);
-    if length > BUNDLE_ENTRIES_MAX {
+    let count = bundle.get("entry").and_then(Value::as_array).map_or(0, Vec::len);
+    if count > BUNDLE_ENTRIES_MAX {
         let text = format!("A Bundle takes at most {BUNDLE_ENTRIES_MAX} entries; send several.");
         return Err(vec![Issue::error(IssueType::TooLong, text).at("Bundle.entry")]);
     }
-    let faults = check::check_bundle_shell(&bundle);
-    if faults.iter().any(Issue::refuses) {
-        return Err(faults);
-    }
+    let sound = !check::check_bundle_shell(&bundle).iter().any(Issue::refuses);
+    let mut refused = if sound { BTreeMap::new() } else { faults(&mut bundle)? };
     let entries = match bundle.get_mut("entry").map(Value::take) {
         Some(Value::Array(entries)) => entries,
         _ => Vec::new(),
     };
-    let mut issues = Vec::new();
     let mut out = Vec::with_capacity(entries.len());
-    for (index, mut entry) in entries.into_iter().enumerate() {
-        let request = entry.get_mut("request").map(Value::take).unwrap_or_default();
-        let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-        let verb = match request.get("method").and_then(Value::as_str) {
-            Some("DELETE") => Verb::Delete,
-            Some("POST") => Verb::Post,
-            Some("PUT") => Verb::Put,
-            Some("PATCH") => Verb::Patch,
-            Some("GET") => Verb::Get,
-            Some("HEAD") => Verb::Head,
-            _ => {
-                let text = "An entry needs a request with a method (POST, PUT, DELETE, GET).";
-                issues
-                    .push(Issue::error(IssueType::Required, text).at(format!("Bundle.entry[{index}].request.method")));
-                continue;
-            }
-        };
-        let Some(url) = text(&request, "url") else {
-            let expression = format!("Bundle.entry[{index}].request.url");
-            issues.push(Issue::error(IssueType::Required, "An entry's request needs a url.").at(expression));
-            continue;
-        };
-        out.push(Entry {
-            index,
-            full_url: text(&entry, "fullUrl"),
-            verb,
-            url,
-            resource: entry.get_mut("resource").map(Value::take).filter(|resource| !resource.is_null()),
-            if_match: text(&request, "ifMatch"),
-            if_none_match: text(&request, "ifNoneMatch"),
-            if_none_exist: text(&request, "ifNoneExist"),
-        });
+    for (index, entry) in entries.into_iter().enumerate().filter(|(_, entry)| !entry.is_null()) {
+        match one(index, entry) {
+            Ok(entry) => out.push(entry),
+            Err(issue) => refused.entry(index).or_default().push(issue),
+        }
     }
-    if issues.is_empty() { Ok((kind, out)) } else { Err(issues) }
+    Ok(Parts { kind, count, entries: out, refused })
+}
+
+/// What is wrong with each entry by itself; entries that are at fault are taken out of the Bundle, null in their place.
+fn faults(bundle: &mut Value) -> Result<BTreeMap<usize, Vec<Issue>>, Vec<Issue>> {
+    let entries = bundle.get_mut("entry").filter(|entries| entries.as_array().is_some_and(|list| !list.is_empty()));
+    let mut entries = entries.map(Value::take);
+    if let (Some(object), true) = (bundle.as_object_mut(), entries.is_some()) {
+        object.shift_remove("entry");
+    }
+    let whole = check::check_bundle_shell(bundle);
+    if whole.iter().any(Issue::refuses) {
+        return Err(whole);
+    }
+    let mut refused = BTreeMap::new();
+    let mut names = HashSet::new();
+    for (index, entry) in entries.as_mut().and_then(Value::as_array_mut).into_iter().flatten().enumerate() {
+        let place = format!("Bundle.entry[{index}]");
+        let text = |path: &str| entry.pointer(path).and_then(Value::as_str).map(str::to_owned);
+        let name = text("/fullUrl").map(|url| (url, text("/resource/meta/versionId")));
+        let alone = json!({"resourceType": "Bundle", "type": bundle["type"], "entry": [entry.take()]});
+        let mut issues = check::check_bundle_shell(&alone);
+        for issue in &mut issues {
+            let inside = issue.expression.as_deref().and_then(|inside| inside.strip_prefix("Bundle.entry[0]"));
+            issue.expression = Some(format!("{place}{}", inside.unwrap_or_default()));
+        }
+        if name.is_some_and(|name| !names.insert(name)) {
+            let text = "bdl-7: A fullUrl must be unique in a bundle, but for different versions.";
+            issues.push(Issue::error(IssueType::Invariant, text).at(format!("{place}.fullUrl")));
+        }
+        if issues.iter().any(Issue::refuses) {
+            refused.insert(index, issues);
+        } else if let Value::Object(mut alone) = alone {
+            *entry = alone.get_mut("entry").and_then(|list| list.get_mut(0)).map(Value::take).unwrap_or_default();
+        }
+    }
+    if let Some(entries) = entries {
+        bundle["entry"] = entries;
+    }
+    Ok(refused)
+}
+
+fn one(index: usize, mut entry: Value) -> Result<Entry, Issue> {
+    let request = entry.get_mut("request").map(Value::take).unwrap_or_default();
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let verb = match request.get("method").and_then(Value::as_str) {
+        Some("DELETE") => Verb::Delete,
+        Some("POST") => Verb::Post,
+        Some("PUT") => Verb::Put,
+        Some("PATCH") => Verb::Patch,
+        Some("GET") => Verb::Get,
+        Some("HEAD") => Verb::Head,
+        _ => {
+            let text = "An entry needs a request with a method (POST, PUT, DELETE, GET).";
+            return Err(Issue::error(IssueType::Required, text).at(format!("Bundle.entry[{index}].request.method")));
+        }
+    };
+    let url = text(&request, "url").ok_or_else(|| {
+        let expression = format!("Bundle.entry[{index}].request.url");
+        Issue::error(IssueType::Required, "An entry's request needs a url.").at(expression)
+    })?;
+    Ok(Entry {
+        index,
+        full_url: text(&entry, "fullUrl"),
+        verb,
+        url,
+        resource: entry.get_mut("resource").map(Value::take).filter(|resource| !resource.is_null()),
+        if_match: text(&request, "ifMatch"),
+        if_none_match: text(&request, "ifNoneMatch"),
+        if_none_exist: text(&request, "ifNoneExist"),
+    })
 }
 
 fn refusal(why: &str) -> Vec<Issue> {
@@ -238,7 +291,6 @@ pub fn conditional_references(resource: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn references_are_rewritten_and_nothing_else() {

@@ -6,7 +6,7 @@ use super::write::codes;
 use serde_json::{Value, json};
 
 /// Interactions that need somebody who may write.
-const WRITES: &[&str] = &["create", "update", "patch", "delete"];
+pub const WRITES: &[&str] = &["create", "update", "patch", "delete"];
 
 /// Operations, the type whose they are alone (empty: every type's), and their definitions.
 const OPERATIONS: &[(&str, &str, &str)] = &[

@@ -27,6 +27,14 @@ pub enum Target {
     Criteria(Vec<(String, String)>),
 }
 
+/// What has to stand (If-Match).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// `*`: something.
+    Any,
+    Version(u64),
+}
+
 #[derive(Clone, Debug)]
 pub enum Action {
     Create {
@@ -36,7 +44,7 @@ pub enum Action {
     Update {
         target: Target,
         resource: Value,
-        if_match: Option<u64>,
+        if_match: Option<Expected>,
         must_be_new: bool,
     },
     /// What a patch made of this version.
@@ -47,7 +55,7 @@ pub enum Action {
     },
     Delete {
         target: Target,
-        if_match: Option<u64>,
+        if_match: Option<Expected>,
     },
 }
 
@@ -274,7 +282,7 @@ impl Pipeline {
                 },
             },
             Action::Update { target, mut resource, if_match, must_be_new } => {
-                let check = if must_be_new { Check::New } else { if_match.map_or(Check::None, Check::Version) };
+                let check = if must_be_new { Check::New } else { if_match.map_or(Check::None, Check::Stands) };
                 match target {
                     Target::Id(id) => (new(id), false, Work::Put { resource, method: Method::Put, check }),
                     Target::Criteria(criteria) => {
@@ -304,11 +312,13 @@ impl Pipeline {
                     }
                 }
             }
-            Action::Patch { id, resource, version } => {
-                (new(id), false, Work::Put { resource, method: Method::Patch, check: Check::Version(version) })
-            }
+            Action::Patch { id, resource, version } => (
+                new(id),
+                false,
+                Work::Put { resource, method: Method::Patch, check: Check::Stands(Expected::Version(version)) },
+            ),
             Action::Delete { target, if_match } => {
-                let check = if_match.map_or(Check::None, Check::Version);
+                let check = if_match.map_or(Check::None, Check::Stands);
                 match target {
                     Target::Id(id) => (new(id), false, Work::Delete { check }),
                     Target::Criteria(criteria) => match self.find(tx, gate, kind, &criteria, context).await?.as_slice()
@@ -441,7 +451,8 @@ impl Pipeline {
                     return Ok((None, kept(head, 200)));
                 }
                 // Whoever has read the version that stands (If-Match, or our own meta sent back) writes after it.
-                let follows = matches!(check, Check::Version(_)) || head.is_some_and(|head| echoes(&resource, head));
+                let follows = matches!(check, Check::Stands(Expected::Version(_)))
+                    || head.is_some_and(|head| echoes(&resource, head));
                 let sender_updated = read::sender_updated(&resource).filter(|_| !follows);
                 let behind = head.is_some_and(|head| {
                     !head.deleted
@@ -528,7 +539,7 @@ enum Work {
 enum Check {
     None,
     /// If-Match
-    Version(u64),
+    Stands(Expected),
     /// If-None-Match: *
     New,
 }
@@ -538,7 +549,8 @@ impl Check {
         let current = head.filter(|head| !head.deleted).map(|head| head.version);
         let fails = match self {
             Self::None => false,
-            Self::Version(version) => current != Some(*version),
+            Self::Stands(Expected::Any) => current.is_none(),
+            Self::Stands(Expected::Version(version)) => current != Some(*version),
             Self::New => current.is_some(),
         };
         if fails {

@@ -74,6 +74,63 @@ on_both! {
         server.get("/fhir/Patient/t1").await.expect(200);
     }
 
+    async fn a_malformed_entry_of_a_batch_refuses_itself_alone(server: &Server) {
+        let none = json!({"resource": patient("m0")});
+        let bogus = entry("BREW", "Patient/m1", Some(patient("m1")));
+        let mut twin = entry("PUT", "Patient/m7", Some(patient("m7")));
+        twin["fullUrl"] = json!("urn:uuid:7d0f3e2a-0d0e-4f0a-9a55-000000000001");
+        let entries = [
+            none,
+            bogus,
+            entry("PUT", "Patient/m2", None),
+            entry("PUT", "Patient/m3", Some(patient("m3"))),
+            json!({"request": {"method": "GET"}}),
+            json!("entry"),
+            twin.clone(),
+            twin,
+            json!({"request": {"method": "GET", "url": "Patient/m3"}, "colour": "red"}),
+            entry("GET", "Patient/m3", None),
+        ];
+        let answer = server.post("/fhir", &bundle("batch", &entries)).await.expect(200).json();
+        let list = answer["entry"].as_array().expect("entries");
+        assert_eq!(list.len(), entries.len());
+        for (index, status, place) in [
+            (0, "400", "Bundle.entry[0]"),
+            (1, "400", "Bundle.entry[1].request.method"),
+            (2, "400", "Bundle.entry[2].resource"),
+            (3, "201", ""),
+            (4, "400", "Bundle.entry[4].request.url"),
+            (5, "400", "Bundle.entry[5]"),
+            (6, "201", ""),
+            (7, "400", "Bundle.entry[7].fullUrl"),
+            (8, "400", "Bundle.entry[8].colour"),
+            (9, "200", ""),
+        ] {
+            let response = &list[index]["response"];
+            assert!(response["status"].as_str().expect("a status").starts_with(status), "{index}: {response}");
+            let issues = response["outcome"]["issue"].as_array().cloned().unwrap_or_default();
+            assert_eq!(place.is_empty(), issues.is_empty(), "{index}: {response}");
+            assert!(place.is_empty() || issues.iter().any(|issue| issue["expression"][0] == place), "{index}: {response}");
+        }
+        assert_eq!(list[9]["resource"]["id"], "m3");
+        // More of them than one list of faults holds.
+        let many: Vec<Value> = (0..80).map(|n| if n % 8 == 0 { entry("PUT", &format!("Patient/n{n}"), Some(patient(&format!("n{n}")))) } else { json!({}) }).collect();
+        let answer = server.post("/fhir", &bundle("batch", &many)).await.expect(200).json();
+        let created = answer["entry"].as_array().expect("entries").iter().filter(|one| one["response"]["status"] == "201 Created").count();
+        assert_eq!(created, 10);
+        // What is wrong with the Bundle itself refuses it, and so does any fault of a transaction: all are named.
+        server.post("/fhir", &json!({"resourceType": "Bundle", "type": "batch", "entry": {}})).await.expect(400);
+        let mut bad = patient("m9");
+        bad["gender"] = json!("x");
+        let whole = bundle("transaction", &[entry("PUT", "Patient/m9", Some(bad)), json!({"resource": patient("m8")}), entry("BREW", "Patient/m1", None), entry("PUT", "Patient/m10", Some(patient("m10")))]);
+        let refused = server.post("/fhir", &whole).await.expect(400);
+        let places: Vec<String> = refused.issues().into_iter().map(|(_, place)| place).collect();
+        for place in ["Bundle.entry[0].resource.gender", "Bundle.entry[1]", "Bundle.entry[2].request.method"] {
+            assert!(places.iter().any(|p| p == place), "{place} of {places:?}");
+        }
+        server.get("/fhir/Patient/m10").await.expect(404);
+    }
+
     async fn a_transaction_is_one(server: &Server) {
         server.put("/fhir/Patient/one", &patient("one")).await.expect(201);
         let mut stale = entry("PUT", "Patient/one", Some(json!({"resourceType": "Patient", "id": "one", "active": true})));

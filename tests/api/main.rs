@@ -12,6 +12,7 @@ mod integrators;
 mod interactions;
 mod issuer;
 mod launch;
+mod negotiation;
 mod pages;
 mod patches;
 mod regressions;

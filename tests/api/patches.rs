@@ -107,7 +107,6 @@ on_both! {
         assert!(head.text.is_empty());
         assert_eq!(head.header("etag"), "W/\"1\"");
         server.send(Method::HEAD, "/fhir/Patient/nobody", &[], None).await.expect(404);
-        server.send(Method::OPTIONS, "/fhir/Patient", &[], None).await.expect(405);
     }
 
     async fn answers_as_preferred(server: &Server) {

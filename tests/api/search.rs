@@ -142,7 +142,8 @@ on_both! {
         assert_eq!(server.get("/fhir/Task/ana-h1?_summary=true").await.expect(200).json()["executionPeriod"], Value::Null);
         server.get("/fhir/Patient?_elements=colour").await.expect(422);
         server.get("/fhir?name=x").await.expect(400);
-        server.post("/fhir/_search", &json!({})).await.expect(400);
+        server.post("/fhir/_search", &json!({})).await.expect(415);
+        server.send(reqwest::Method::POST, "/fhir/_search", &[], None).await.expect(400);
         let everything = server.get("/fhir/Patient/bo/$everything").await.expect(200).json();
         let matches = modes(&everything, "match");
         for one in ["Patient/bo", "Task/bo-h1", "Appointment/bo-a1"] {

@@ -6,7 +6,7 @@ use super::{Prefer, Request, Response, Return};
 use crate::api::State;
 use crate::api::access::Access;
 use crate::error::{Error, Result};
-use crate::fhir::bundle::{self, BundleType, Entry, Target, Verb};
+use crate::fhir::bundle::{self, BundleType, Entry, Parts, Target, Verb};
 use crate::fhir::kinds::kind;
 use crate::fhir::outcome::{Issue, IssueType, operation_outcome};
 use serde_json::{Value, json};
@@ -18,19 +18,19 @@ pub async fn post(state: &State, access: &Access, request: Request) -> Result<Re
         let text = "The base takes a Bundle of type transaction or batch; other resources go to their type's URL.";
         return Err(Error::new(IssueType::Structure, text).at("resourceType"));
     }
-    let (sort, entries) = bundle::read(body)?;
-    match sort {
-        BundleType::Transaction => transaction(state, access, prefer, entries).await,
-        BundleType::Batch => batch(state, access, prefer, entries).await,
+    let parts = bundle::read(body)?;
+    match parts.kind {
+        BundleType::Transaction => transaction(state, access, prefer, parts).await,
+        BundleType::Batch => batch(state, access, prefer, parts).await,
     }
 }
 
 /// All or nothing. Every fault of every entry is told at once, and nothing of a refused transaction is stored.
-async fn transaction(state: &State, access: &Access, prefer: Prefer, entries: Vec<Entry>) -> Result<Response> {
+async fn transaction(state: &State, access: &Access, prefer: Prefer, parts: Parts) -> Result<Response> {
     let base = state.config.fhir_base();
-    let count = entries.len();
-    let mut issues = Vec::new();
-    let mut statuses = Vec::new();
+    let Parts { count, entries, refused, .. } = parts;
+    let mut issues: Vec<Issue> = refused.into_values().flatten().collect();
+    let mut statuses: Vec<u16> = issues.iter().map(|_| 400).collect();
     let mut writes = Vec::new();
     let mut reads = Vec::new();
     for entry in entries {
@@ -101,24 +101,30 @@ async fn first_look(
 }
 
 /// Each entry for itself.
-async fn batch(state: &State, access: &Access, prefer: Prefer, entries: Vec<Entry>) -> Result<Response> {
+async fn batch(state: &State, access: &Access, prefer: Prefer, parts: Parts) -> Result<Response> {
     let base = state.config.fhir_base();
-    let mut answers = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let expression = entry.expression("request.url");
+    let mut answers: Vec<Option<String>> = vec![None; parts.count];
+    for (index, issues) in parts.refused {
+        answers[index] = Some(refused_entry(&Error::from(issues).with_status(400)));
+    }
+    for entry in parts.entries {
+        let (index, expression) = (entry.index, entry.expression("request.url"));
         let request = request_of(entry, &base, prefer_in_bundle(prefer));
-        let answer = match Box::pin(super::answer(state, access, request)).await {
+        answers[index] = Some(match Box::pin(super::answer(state, access, request)).await {
             Ok(response) => answer_entry(&base, &response),
             Err(mut error) => {
                 crate::api::respond::log(&error);
                 error.issues = error.issues.into_iter().map(|issue| placed(issue, &expression)).collect();
-                let outcome = operation_outcome(&error.issues);
-                json!({"response": {"status": status_line(error.status), "outcome": outcome}}).to_string()
+                refused_entry(&error)
             }
-        };
-        answers.push(Some(answer));
+        });
     }
     Ok(Response::text(whole("batch-response", answers)))
+}
+
+fn refused_entry(error: &Error) -> String {
+    let outcome = operation_outcome(&error.issues);
+    json!({"response": {"status": status_line(error.status), "outcome": outcome}}).to_string()
 }
 
 async fn entry_write(state: &State, access: &Access, request: Request) -> Result<crate::pipeline::ingest::Write> {

@@ -49,20 +49,41 @@ pub async fn detect_rupture(state: &State, access: &Access, request: Request) ->
     Ok(Response::json(&bundle))
 }
 
-/// From the query, or from the Parameters of a POST.
+/// What the operation takes.
+const PARAMETER: &str = "asOf";
+
+/// From the query, or from the Parameters of a POST. What the operation does not know is refused: an `asof` that is
+/// overlooked would answer for now.
 fn as_of(request: &Request) -> Result<Option<String>> {
-    if let Some((_, text)) = request.target.query.iter().find(|(key, _)| key == "asOf") {
-        return Ok(Some(text.clone()));
+    let mut found = None;
+    for (key, value) in &request.target.query {
+        match key.as_str() {
+            PARAMETER => found = Some(value.clone()),
+            "_format" | "_pretty" => {}
+            other => return Err(unknown(other)),
+        }
     }
-    let Some(body) = &request.body else { return Ok(None) };
+    let Some(body) = &request.body else { return Ok(found) };
     if body.get("resourceType").and_then(Value::as_str) != Some("Parameters") {
         return Err(Error::new(IssueType::Structure, "The operation takes Parameters.").at("resourceType"));
     }
-    let mut parameters = body.get("parameter").and_then(Value::as_array).into_iter().flatten();
-    let asked = parameters.find(|one| one.get("name").and_then(Value::as_str) == Some("asOf"));
-    Ok(asked.and_then(|one| {
-        ["valueInstant", "valueDateTime", "valueDate", "valueString"]
-            .iter()
-            .find_map(|key| one.get(*key).and_then(Value::as_str).map(str::to_owned))
-    }))
+    for (index, one) in body.get("parameter").and_then(Value::as_array).into_iter().flatten().enumerate() {
+        let name = one.get("name").and_then(Value::as_str).unwrap_or_default();
+        if name != PARAMETER {
+            return Err(unknown(name).at(format!("Parameters.parameter[{index}]")));
+        }
+        let keys = ["valueInstant", "valueDateTime", "valueDate", "valueString"];
+        let text = keys.iter().find_map(|key| one.get(*key).and_then(Value::as_str).map(str::to_owned));
+        found = Some(text.ok_or_else(|| {
+            let place = format!("Parameters.parameter[{index}]");
+            Error::new(IssueType::Value, "asOf has to be a valueInstant or valueDateTime.").with_status(400).at(place)
+        })?);
+    }
+    Ok(found)
+}
+
+fn unknown(name: &str) -> Error {
+    let name: String = name.chars().filter(char::is_ascii_graphic).take(64).collect();
+    let text = format!("The operation has no parameter '{name}'; it takes {PARAMETER}.");
+    Error::new(IssueType::NotSupported, text)
 }

@@ -1,5 +1,6 @@
 //! history of a resource, a type, the system.
 
+use super::searchset::link;
 use super::{Request, Response, row};
 use crate::api::State;
 use crate::api::access::Access;
@@ -8,9 +9,13 @@ use crate::fhir::outcome::IssueType;
 use crate::fhir::search::{COUNT_DEFAULT, COUNT_MAX};
 use crate::fhir::time;
 use crate::smart::scope::Right;
-use crate::store::{Cursor, HistoryOf, Key, Method, Version};
+use crate::store::{Cursor, HistoryOf, Key, Method, Page, StoreError, Version};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::collections::HashMap;
+
+/// Versions that `_at` and `_summary=count` look at, at most.
+const WALKED_MAX: usize = 100_000;
 
 pub async fn system(state: &State, access: &Access, request: Request) -> Result<Response> {
     let some = crate::fhir::kinds::KINDS.iter().any(|row| access.search(row.name).is_ok());
@@ -38,47 +43,79 @@ pub async fn instance(state: &State, access: &Access, request: Request) -> Resul
     page(state, access, Right::Read, request, HistoryOf::Instance(key)).await
 }
 
-async fn page(state: &State, access: &Access, right: Right, request: Request, of: HistoryOf) -> Result<Response> {
-    let mut count = COUNT_DEFAULT;
-    let mut since = None;
-    let mut after = None;
-    let mut used: Vec<(&str, &str)> = Vec::new();
+/// What is asked of a history.
+#[derive(Default)]
+struct Asked {
+    count: usize,
+    since: Option<Timestamp>,
+    /// `_at`: what was current at some moment of this interval, microseconds.
+    at: Option<(i64, i64)>,
+    counted: bool,
+    after: Option<Cursor>,
+    used: Vec<(String, String)>,
+}
+
+fn asked(state: &State, request: &Request) -> Result<Asked> {
+    let mut asked = Asked { count: COUNT_DEFAULT, ..Asked::default() };
     for (key, value) in &request.target.query {
         let bad =
             |expected: &str| Error::new(IssueType::Value, format!("'{key}' has to be {expected}.")).with_status(400);
+        let interval = || time::interval(&value.replace(' ', "+"), &state.pipeline.zone);
         match key.as_str() {
             "_count" => {
-                count = value.parse::<usize>().map_err(|_| bad("a whole number"))?.clamp(1, COUNT_MAX);
+                let count = value.parse::<usize>().map_err(|_| bad("a whole number"))?;
+                asked.counted |= count == 0;
+                asked.count = count.clamp(1, COUNT_MAX);
             }
             "_since" => {
-                let (from, _) = time::interval(&value.replace(' ', "+"), &state.pipeline.zone)
-                    .ok_or_else(|| bad("a FHIR instant"))?;
-                since = Timestamp::from_microsecond(from).ok();
+                let (from, _) = interval().ok_or_else(|| bad("a FHIR instant"))?;
+                asked.since = Timestamp::from_microsecond(from).ok();
             }
+            "_at" => asked.at = Some(interval().ok_or_else(|| bad("a FHIR date or instant"))?),
+            "_summary" => match value.as_str() {
+                "count" => asked.counted = true,
+                "false" => {}
+                _ => return Err(bad("count or false: a history holds whole resources")),
+            },
             "_cursor" => {
-                after = Some(Cursor(value.clone()));
+                asked.after = Some(Cursor(value.clone()));
                 continue;
+            }
+            "_format" | "_pretty" => continue,
+            _ if request.prefer.strict => {
+                let text = "A history takes _since, _at, _count and _summary=count.";
+                return Err(Error::new(IssueType::NotSupported, text));
             }
             _ => continue,
         }
-        used.push((key, value));
+        asked.used.push((key.clone(), value.clone()));
     }
-    let first = after.is_none();
-    let instance = matches!(of, HistoryOf::Instance(_));
-    let mut page = state.pipeline.store.history(of, since, count, after).await?;
+    Ok(asked)
+}
+
+async fn page(state: &State, access: &Access, right: Right, request: Request, of: HistoryOf) -> Result<Response> {
+    let asked = asked(state, &request)?;
+    let (instance, first) = (matches!(of, HistoryOf::Instance(_)), asked.after.is_none());
+    let mut page = match (asked.at, asked.counted) {
+        (None, false) => state.pipeline.store.history(of, asked.since, asked.count, asked.after.clone()).await?,
+        _ => walked(state, access, right, of, &asked).await?,
+    };
     page.versions.retain(|version| access.sees_by(version, right));
-    if instance && first && since.is_none() && page.versions.is_empty() {
+    if instance
+        && first
+        && asked.since.is_none()
+        && asked.at.is_none()
+        && page.total.is_none_or(|total| total == 0)
+        && page.versions.is_empty()
+    {
         return Err(Error::new(IssueType::NotFound, "There is no such resource."));
     }
     let base = state.config.fhir_base();
     let path = format!("{base}/{}", request.target.path.join("/"));
-    let used = form_urlencoded::Serializer::new(String::new()).extend_pairs(used).finish();
-    let own = if used.is_empty() { path.clone() } else { format!("{path}?{used}") };
+    let own = link(&path, &asked.used, None);
     let mut links = vec![json!({"relation": "self", "url": own})];
     if let Some(next) = &page.next {
-        let cursor: String = form_urlencoded::byte_serialize(next.0.as_bytes()).collect();
-        let mark = if used.is_empty() { '?' } else { '&' };
-        links.push(json!({"relation": "next", "url": format!("{own}{mark}_cursor={cursor}")}));
+        links.push(json!({"relation": "next", "url": link(&path, &asked.used, Some(&next.0))}));
     }
     let total = page.total.or((first && page.next.is_none()).then_some(page.versions.len() as u64));
     let mut out = String::from("{\"resourceType\":\"Bundle\",\"type\":\"history\"");
@@ -94,6 +131,56 @@ async fn page(state: &State, access: &Access, right: Right, request: Request, of
     }
     out.push('}');
     Ok(Response::text(out))
+}
+
+/// `_summary=count` and `_at`, for which every version that came later has to be seen. The cursor of `_at` is the
+/// number of matches before it: what was current then does not change.
+async fn walked(state: &State, access: &Access, right: Right, of: HistoryOf, asked: &Asked) -> Result<Page> {
+    let skip = match &asked.after {
+        None => 0,
+        Some(after) => after.0.parse::<usize>().map_err(|_| StoreError::BadCursor)?,
+    };
+    let mut newer: HashMap<Key, Timestamp> = HashMap::new();
+    let mut page = Page::default();
+    let (mut walked, mut matched, mut after) = (0, 0, None);
+    loop {
+        let one = state.pipeline.store.history(of.clone(), asked.since, COUNT_MAX, after).await?;
+        walked += one.versions.len();
+        for version in one.versions {
+            let end = newer.insert(version.key.clone(), version.updated);
+            if asked.at.is_some_and(|at| !current_in(&version, end, at)) || !access.sees_by(&version, right) {
+                continue;
+            }
+            matched += 1;
+            if !asked.counted && matched > skip && page.versions.len() <= asked.count {
+                page.versions.push(version);
+            }
+        }
+        after = one.next;
+        if after.is_none() {
+            break;
+        }
+        if walked >= WALKED_MAX {
+            let text = format!(
+                "This would walk more than {WALKED_MAX} versions; ask for one type, for one resource, or _since."
+            );
+            return Err(Error::new(IssueType::TooCostly, text).with_status(400));
+        }
+    }
+    if page.versions.len() > asked.count {
+        page.versions.truncate(asked.count);
+        page.next = Some(Cursor((skip + asked.count).to_string()));
+    }
+    page.total = Some(matched as u64);
+    Ok(page)
+}
+
+/// Whether a version, replaced at `end`, was what stood at some moment of the interval. Of a deletion its own moment
+/// counts: afterwards nothing stands.
+fn current_in(version: &Version, end: Option<Timestamp>, (from, to): (i64, i64)) -> bool {
+    let began = version.updated.as_microsecond();
+    let lasted = if version.deleted { began >= from } else { end.is_none_or(|end| end.as_microsecond() > from) };
+    began < to && lasted
 }
 
 fn entry(base: &str, version: &Version) -> String {

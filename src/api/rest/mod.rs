@@ -19,8 +19,10 @@ use crate::api::State;
 use crate::api::access::Access;
 use crate::error::{Error, Result};
 use crate::fhir::bundle::{Target, Verb};
+use crate::fhir::capability;
 use crate::fhir::kinds::{KindRow, Writer, kind};
 use crate::fhir::outcome::IssueType;
+use crate::pipeline::ingest::Expected;
 use crate::store::Query;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -164,6 +166,41 @@ pub async fn answer(state: &State, access: &Access, mut request: Request) -> Res
     Err(no_route(&path))
 }
 
+/// The methods that a path takes, for `Allow`; none where there is nothing.
+#[must_use]
+pub fn allowed(path: &[String]) -> Vec<&'static str> {
+    let mut methods = Vec::new();
+    for route in ROUTES.iter().filter(|route| fits(route.path, path)) {
+        let takes: &[&str] = match route.verb {
+            Verb::Get => &["GET", "HEAD"],
+            Verb::Post => &["POST"],
+            Verb::Put => &["PUT"],
+            Verb::Patch => &["PATCH"],
+            Verb::Delete => &["DELETE"],
+            Verb::Head => &[],
+        };
+        if is_open(route, path) {
+            methods.extend(takes.iter().filter(|method| !methods.contains(*method)).copied().collect::<Vec<_>>());
+        }
+    }
+    if !methods.is_empty() {
+        methods.push("OPTIONS");
+    }
+    methods
+}
+
+/// Whether anybody may use the route on the type that the path names.
+fn is_open(route: &Route, path: &[String]) -> bool {
+    let name = path.first().map_or("", String::as_str);
+    let writes = capability::WRITES.contains(&route.code);
+    if artefact::is_kind(name) && kind(name).is_none() {
+        return matches!(route.code, "read" | "search-type");
+    }
+    // A judgement is posted, or put.
+    let judged = name == "Observation" && matches!(route.code, "create" | "update");
+    !writes || judged || kind(name).is_none_or(|row| row.writer == Writer::Others)
+}
+
 fn fits(pattern: &[Part], path: &[String]) -> bool {
     pattern.len() == path.len()
         && pattern.iter().zip(path).all(|(part, text)| match part {
@@ -217,6 +254,10 @@ fn row(request: &Request) -> Result<&'static KindRow> {
 
 /// The row, if others may write the type.
 fn writable(request: &Request) -> Result<&'static KindRow> {
+    if request.target.path.first().is_some_and(|name| artefact::is_kind(name) && kind(name).is_none()) {
+        let text = "Resources of this type are part of this server; they can be read and searched.";
+        return Err(Error::new(IssueType::NotSupported, text).with_status(405));
+    }
     let row = row(request)?;
     if row.writer == Writer::Ours {
         let text =
@@ -224,6 +265,11 @@ fn writable(request: &Request) -> Result<&'static KindRow> {
         return Err(Error::new(IssueType::NotSupported, text).with_status(405));
     }
     Ok(row)
+}
+
+/// If-Match: an ETag of ours, or `*` for anything that stands.
+fn expected(tag: &str) -> Result<Expected> {
+    if tag.trim() == "*" { Ok(Expected::Any) } else { version_of(tag).map(Expected::Version) }
 }
 
 /// `W/"3"` or `"3"` as a version.

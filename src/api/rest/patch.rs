@@ -1,7 +1,7 @@
 //! patch, by id and by search: the stored resource is changed, and goes through the same door as any update.
 
 use super::write::{checked, respond};
-use super::{Prefer, Request, Response, Return, may_ask, version_of, writable};
+use super::{Prefer, Request, Response, Return, expected, may_ask, writable};
 use crate::api::State;
 use crate::api::access::Access;
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::fhir::kinds::KindRow;
 use crate::fhir::outcome::{Issue, IssueType};
 use crate::fhir::patch::{self, Patch};
 use crate::fhir::search;
-use crate::pipeline::ingest::{Action, Done, Write};
+use crate::pipeline::ingest::{Action, Done, Expected, Write};
 use crate::smart::scope::Right;
 use crate::store::{Key, Version};
 use serde_json::Value;
@@ -66,8 +66,8 @@ pub(super) async fn patched(state: &State, access: &Access, request: &Request) -
     let body = request.body.as_ref().ok_or_else(|| Error::new(IssueType::Structure, "The request needs a patch."))?;
     let patch = patch::read(body).map_err(|issue| Error::from(at(issue)))?;
     let current = current(state, access, request, row).await?;
-    let expected = request.if_match.as_deref().map(version_of).transpose()?;
-    if expected.is_some_and(|version| version != current.version) {
+    let expected = request.if_match.as_deref().map(expected).transpose()?;
+    if matches!(expected, Some(Expected::Version(version)) if version != current.version) {
         let text = "The resource is not at the version that the request expects (If-Match).";
         return Err(Error::new(IssueType::Conflict, text).with_status(412));
     }

@@ -1,6 +1,6 @@
 //! create, update, delete, and their conditional forms.
 
-use super::{Prefer, Request, Response, Return, row, version_of, writable};
+use super::{Prefer, Request, Response, Return, expected, row, writable};
 use crate::api::State;
 use crate::api::access::Access;
 use crate::error::{Error, Result};
@@ -55,26 +55,32 @@ pub(super) async fn write_of(state: &State, access: &Access, request: Request) -
         access.may(row.name, rights[0])?;
     }
     let Request { verb, target, if_match, if_none_match, if_none_exist, body, prefix, full_url, .. } = request;
-    let if_match = if_match.as_deref().map(version_of).transpose()?;
-    let aim = match id.clone() {
-        Some(id) => Target::Id(id),
-        None => Target::Criteria(target.query),
-    };
+    let if_match = if_match.as_deref().map(expected).transpose()?;
+    let aim = || id.clone().map_or_else(|| Target::Criteria(target.query.clone()), Target::Id);
     let action = match verb {
         Verb::Post => Action::Create {
             resource: checked(row.name, body, &prefix, None)?,
             if_none_exist: if_none_exist
-                .map(|criteria| pairs(criteria.split_once('?').map_or(&*criteria, |(_, query)| query))),
+                .map(|criteria| pairs(criteria.split_once('?').map_or(&*criteria, |(_, query)| query)))
+                .or_else(|| criteria(&target.query)),
         },
         Verb::Put => Action::Update {
             resource: checked(row.name, body, &prefix, id.as_deref())?,
-            target: aim,
+            target: aim(),
             if_match,
             must_be_new: if_none_match.as_deref().map(str::trim) == Some("*"),
         },
-        _ => Action::Delete { target: aim, if_match },
+        _ => Action::Delete { target: aim(), if_match },
     };
     Ok(Write { kind: row.name, full_url, prefix, action })
+}
+
+/// `POST Patient?identifier=…` means what If-None-Exist means: R4 is silent about it, Aidbox and fhirpy's
+/// `get_or_create` have it so, and a create that overlooks the criteria makes a second one of what stands.
+fn criteria(query: &[(String, String)]) -> Option<Vec<(String, String)>> {
+    let shapes = ["_format", "_pretty", "_summary", "_elements"];
+    let criteria: Vec<_> = query.iter().filter(|(key, _)| !shapes.contains(&key.as_str())).cloned().collect();
+    (!criteria.is_empty()).then_some(criteria)
 }
 
 /// Observation is ours to write, but for judgements: never over a finding.

@@ -121,6 +121,21 @@ pub enum Shape {
     Resource,
 }
 
+/// A code system, and which of its codes a set holds; empty: all that the set has.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CodesOf {
+    pub system: &'static str,
+    pub codes: Vec<&'static str>,
+}
+
+impl CodesOf {
+    /// `system`, or `system#code,code`.
+    fn read(text: &'static str) -> Self {
+        let (system, codes) = text.split_once('#').unwrap_or((text, ""));
+        Self { system, codes: codes.split(',').filter(|code| !code.is_empty()).collect() }
+    }
+}
+
 /// An element of a type, as the specification lists it.
 #[derive(Debug)]
 pub struct Element {
@@ -139,6 +154,8 @@ pub struct Element {
     pub targets: Vec<&'static str>,
     /// The closed list of a required binding: codes, or `system|code` for a CodeableConcept.
     pub codes: Option<&'static [&'static str]>,
+    /// Of a `code` with a required binding: the systems that its codes are of, which the JSON does not repeat.
+    pub systems: &'static [CodesOf],
     /// One bit per required element and per choice within a type; 0 where nobody counts.
     pub(crate) bit: u64,
 }
@@ -273,7 +290,7 @@ struct RawType {
 
 impl Definitions {
     fn read(text: &'static str) -> Self {
-        let mut sets: HashMap<&str, &'static [&'static str]> = HashMap::new();
+        let mut sets: Sets = HashMap::new();
         let mut raw: Vec<RawType> = Vec::new();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let mut cells = line.split('\t');
@@ -282,7 +299,9 @@ impl Definitions {
                 "V" => {
                     let key = next();
                     // Lives as long as the program, like the text it points into.
-                    sets.insert(key, Vec::leak(next().split(' ').collect()));
+                    let codes = Vec::leak(next().split(' ').collect());
+                    let systems = next().split(' ').filter(|system| !system.is_empty()).map(CodesOf::read).collect();
+                    sets.insert(key, (codes, Vec::leak(systems)));
                 }
                 "T" => raw.push(RawType { name: next(), kind: kind(next()), base: next(), own: Vec::new() }),
                 _ => {
@@ -310,7 +329,7 @@ fn kind(code: &str) -> TypeKind {
 }
 
 type Names = HashMap<&'static str, TypeIndex>;
-type Sets<'a> = HashMap<&'a str, &'static [&'static str]>;
+type Sets<'a> = HashMap<&'a str, (&'static [&'static str], &'static [CodesOf])>;
 
 fn build(index: TypeIndex, one: &RawType, raw: &[RawType], names: &Names, sets: &Sets) -> Type {
     // From the root of the inheritance down; a redefinition replaces in place.
@@ -370,7 +389,8 @@ fn push_element(built: &mut Type, raw: &RawElement, names: &Names, sets: &Sets, 
         bare: raw.flags.contains('@'),
         types,
         targets,
-        codes: sets.get(raw.set).copied(),
+        codes: sets.get(raw.set).map(|(codes, _)| *codes),
+        systems: sets.get(raw.set).map_or(&[], |(_, systems)| *systems),
         bit: 0,
     };
     if element.required || element.is_choice() {

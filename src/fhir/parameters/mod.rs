@@ -1,7 +1,7 @@
 //! Search parameters of the types we keep: R4's own, from the definitions, and ours on Flag. One table finds,
 //! indexes and describes (CapabilityStatement), so that it cannot lie.
 
-use super::definitions::{SearchParameter, search_parameter, search_parameters};
+use super::definitions::{CodesOf, SearchParameter, search_parameter, search_parameters};
 use super::kinds::KINDS;
 use jiff::tz::TimeZone;
 use path::{Path, paths};
@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 mod path;
+mod system;
 mod terms;
 
 pub use terms::{relative, terms, terms_of};
@@ -67,6 +68,9 @@ pub struct Parameter {
     /// Second parameter beside this one, under which `:identifier` (of a reference) or `:of-type` (of an
     /// identifier) finds.
     pub beside: Option<&'static str>,
+    /// Of a token whose elements are primitives: the systems of their codes, which JSON does not repeat. `None`: the
+    /// elements name their systems themselves.
+    pub implied: Option<Vec<&'static CodesOf>>,
     paths: Vec<Path>,
 }
 
@@ -104,7 +108,7 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<Parameter>>> = LazyLock::new(||
         .map(|row| {
             let common = COMMON.iter().filter_map(|code| search_parameter("Resource", code));
             let mut parameters: Vec<Parameter> =
-                search_parameters(row.name).iter().chain(common).filter_map(official).collect();
+                search_parameters(row.name).iter().chain(common).filter_map(|one| official(row.name, one)).collect();
             for (_, code, kind, expression) in OURS.iter().filter(|(base, ..)| *base == row.name) {
                 parameters.push(Parameter {
                     code,
@@ -113,6 +117,7 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<Parameter>>> = LazyLock::new(||
                     definition: format!("{}/SearchParameter/flag-{code}", super::write::codes::BASE),
                     value: None,
                     beside: None,
+                    implied: system::implied(*kind, row.name, &paths(expression)),
                     paths: paths(expression),
                 });
             }
@@ -122,7 +127,7 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<Parameter>>> = LazyLock::new(||
         .collect()
 });
 
-fn official(official: &'static SearchParameter) -> Option<Parameter> {
+fn official(base: &str, official: &'static SearchParameter) -> Option<Parameter> {
     let kind = ParameterType::named(official.kind)?;
     let value = COMPOSITES.iter().find(|(end, _)| official.code.ends_with(end)).map(|(_, value)| value);
     // They live as long as the table, which lives as long as the program.
@@ -138,6 +143,7 @@ fn official(official: &'static SearchParameter) -> Option<Parameter> {
         definition: official.url.to_owned(),
         value: value.filter(|_| kind == ParameterType::Composite),
         beside,
+        implied: system::implied(kind, base, &paths(official.expression)),
         paths: paths(official.expression),
     })
 }

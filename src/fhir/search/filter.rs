@@ -56,12 +56,17 @@ fn filter(
             let missing = text.parse().map_err(|_| bad(key, "true or false"))?;
             (parameter.code, vec![Match::Missing(missing)], false)
         }
+        (Token, None | Some("not")) => {
+            let any = values.iter().flat_map(|one| value::tokens(parameter, one)).collect();
+            (parameter.code, any, modifier.is_some())
+        }
         (_, None) => {
             let read = |one: &std::string::String| value::one(parameter.kind, parameter, key, one, context);
             (parameter.code, values.iter().map(read).collect::<Result<_, _>>()?, false)
         }
-        (Token, Some("not")) => (parameter.code, all(&value::token), true),
-        (Token, Some(modifier @ ("in" | "not-in"))) => (parameter.code, members(key, text)?, modifier == "not-in"),
+        (Token, Some(modifier @ ("in" | "not-in"))) => {
+            (parameter.code, members(parameter, key, text)?, modifier == "not-in")
+        }
         (Token, Some("of-type")) if parameter.beside.is_some() => {
             let any = values.iter().map(|one| of_type(key, one)).collect::<Result<_, _>>()?;
             (parameter.beside.unwrap_or(parameter.code), any, false)
@@ -106,14 +111,16 @@ fn above(uri: &str) -> Vec<Match> {
 }
 
 /// The codes of value sets, which have to be ours: nothing else is expanded here.
-fn members(key: &str, text: &str) -> Result<Vec<Match>, Issue> {
+fn members(parameter: &Parameter, key: &str, text: &str) -> Result<Vec<Match>, Issue> {
     let mut any = Vec::new();
     for url in split(text) {
         let codes = artefacts::expansion(&plain(&url)).ok_or_else(|| {
             let text = format!("'{}' takes the URL of a ValueSet of this server.", clip(key));
             Issue::error(IssueType::NotFound, text)
         })?;
-        any.extend(codes.into_iter().map(|(system, code)| Match::Token { system: Some(system), code: Some(code) }));
+        let codes = codes.into_iter().map(|(system, code)| Match::Token { system: Some(system), code: Some(code) });
+        // Where elements leave their system out, it is none of ours.
+        any.extend(codes.filter(|_| parameter.implied.is_none()));
     }
     Ok(any)
 }

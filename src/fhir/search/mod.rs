@@ -244,6 +244,35 @@ mod tests {
         assert_eq!(only("Flag", "code", r"s|a\|b\,c"), token(Some("s"), Some("a|b,c")));
     }
 
+    /// A `code` leaves its system out; what it is follows from the element's binding.
+    #[test]
+    fn codes_that_stand_alone_have_the_system_of_their_binding() {
+        let found = |name: &'static str, key: &str, value: &str| {
+            search(name, &[(key, value)], true).expect("reads").query.filters[0].any.clone()
+        };
+        let bare = |code: &str| vec![Match::Token { system: Some(String::new()), code: Some(code.into()) }];
+        for (name, key, system, code) in [
+            ("Flag", "status", "http://hl7.org/fhir/flag-status", "active"),
+            ("Appointment", "status", "http://hl7.org/fhir/appointmentstatus", "booked"),
+            ("Patient", "gender", "http://hl7.org/fhir/administrative-gender", "female"),
+            ("Task", "intent", "http://hl7.org/fhir/request-intent", "order"),
+            ("Task", "intent", "http://hl7.org/fhir/task-intent", "unknown"),
+            ("Patient", "active", "http://terminology.hl7.org/CodeSystem/special-values", "true"),
+            ("Patient", "deceased", "http://hl7.org/fhir/special-values", "false"),
+        ] {
+            assert_eq!(found(name, key, &format!("{system}|{code}")), bare(code), "{name}.{key}");
+            assert_eq!(found(name, key, &format!("|{code}")), bare(code), "{name}.{key}");
+            assert_eq!(found(name, key, &format!("http://wrong|{code}")), [], "{name}.{key}");
+            assert_eq!(found(name, &format!("{key}:not"), &format!("http://wrong|{code}")), [], "{name}.{key}");
+        }
+        assert_eq!(found("Task", "intent", "http://hl7.org/fhir/task-intent|order"), []);
+        assert_eq!(found("Task", "intent", "http://hl7.org/fhir/task-intent|"), bare("unknown"));
+        // Elements that name their systems are asked as before.
+        assert!(
+            matches!(&found("Flag", "code", "urn:x|y")[..], [Match::Token { system: Some(s), .. }] if s == "urn:x")
+        );
+    }
+
     #[test]
     fn unknown_parameters_are_refused_or_told() {
         assert_eq!(search("Flag", &[("colour", "red")], true).expect_err("strict")[0].code, IssueType::NotSupported);

@@ -48,6 +48,7 @@ pub(super) fn one(
     context: &TermContext,
 ) -> Result<Match, Issue> {
     match kind {
+        // Of a composite: its halves name their systems.
         ParameterType::Token => Ok(token(text)),
         ParameterType::Reference => Ok(reference(parameter, None, text, context)),
         ParameterType::Date => date(key, text, context),
@@ -83,6 +84,27 @@ fn quantity(key: &str, text: &str) -> Result<Match, Issue> {
     let (low, high) = decimal(&number).ok_or_else(|| bad(key, "number|system|code"))?;
     let mut given = || cells.next().filter(|text| !text.is_empty()).map(|text| plain(&text));
     Ok(Match::Quantity { prefix, low, high, system: given(), code: given() })
+}
+
+/// A token of this parameter. Nothing where it names a system that the parameter's elements, which leave theirs out,
+/// cannot have.
+pub(super) fn tokens(parameter: &Parameter, text: &str) -> Vec<Match> {
+    let (Match::Token { system: Some(system), code }, Some(implied)) = (token(text), &parameter.implied) else {
+        return vec![token(text)];
+    };
+    // So they are kept.
+    let bare = |code: Option<String>| Match::Token { system: Some(String::new()), code };
+    if system.is_empty() {
+        return vec![bare(code)];
+    }
+    let of = implied.iter().filter(|of| of.system == system);
+    of.flat_map(|of| match &code {
+        Some(code) if of.codes.is_empty() || of.codes.contains(&code.as_str()) => vec![bare(Some(code.clone()))],
+        Some(_) => Vec::new(),
+        None if of.codes.is_empty() => vec![bare(None)],
+        None => of.codes.iter().map(|code| bare(Some((*code).to_owned()))).collect(),
+    })
+    .collect()
 }
 
 /// `code`, `system|code`, `|code` (no system), `system|` (any code of it).

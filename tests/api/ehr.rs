@@ -1,9 +1,9 @@
-//! Somebody else's EHR: SMART discovery, authorization, tokens, and a FHIR API with pages.
+//! Somebody else's EHR: SMART discovery, authorization, tokens, a FHIR API with pages, and a chart that frames us.
 
+use crate::elsewhere::{self, Elsewhere, json_answer};
 use crate::issuer::now;
-use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -19,6 +19,14 @@ pub struct Ward {
     pub resources: Vec<Value>,
     /// Fields of the next token answer.
     pub context: Value,
+    /// Launch parameter → fields of its token answer.
+    pub launches: HashMap<String, Value>,
+    /// What the authorization endpoint says instead of a code.
+    pub denies: Option<&'static str>,
+    /// The last redirect back.
+    pub redirected: String,
+    /// Where we are: what the chart frames.
+    pub app: String,
     pub expires_in: i64,
     /// code → (challenge, redirect_uri, launch)
     codes: HashMap<String, (String, String, Option<String>)>,
@@ -34,7 +42,7 @@ pub struct Ward {
 pub struct Ehr {
     pub ward: Arc<Mutex<Ward>>,
     pub iss: String,
-    handle: ServerHandle,
+    server: Elsewhere,
 }
 
 /// What the authorize request carried.
@@ -45,26 +53,25 @@ pub struct Asked {
 
 impl Ehr {
     pub async fn start() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        Self::start_as("127.0.0.1")
+    }
+
+    /// Under this name of this machine: `localhost` and `127.0.0.1` are two sites to a browser.
+    pub fn start_as(name: &str) -> Self {
+        let (listener, url) = elsewhere::listen(name);
         let ward = Arc::new(Mutex::new(Ward { url: url.clone(), expires_in: 300, ..Ward::default() }));
-        let shared = web::Data::from(Arc::new(Arc::clone(&ward)));
-        let server = HttpServer::new(move || {
-            App::new()
+        let shared: Shared = web::Data::from(Arc::new(Arc::clone(&ward)));
+        let server = elsewhere::serve(listener, move |service| {
+            service
                 .app_data(shared.clone())
                 .route("/fhir/.well-known/smart-configuration", web::get().to(discovery))
+                .route("/authorize", web::get().to(authorize))
+                .route("/chart/{launch}", web::get().to(chart))
                 .route("/token", web::post().to(token))
                 .route("/fhir/{kind}", web::get().to(search))
-                .route("/fhir/{kind}/{id}", web::get().to(read))
-        })
-        .workers(1)
-        .disable_signals()
-        .listen(listener)
-        .expect("listens")
-        .run();
-        let handle = server.handle();
-        tokio::spawn(server);
-        Self { ward, iss: format!("{url}/fhir"), handle }
+                .route("/fhir/{kind}/{id}", web::get().to(read));
+        });
+        Self { ward, iss: format!("{url}/fhir"), server }
     }
 
     pub fn with<T>(&self, work: impl FnOnce(&mut Ward) -> T) -> T {
@@ -75,28 +82,62 @@ impl Ehr {
     pub fn authorize(&self, url: &str) -> Asked {
         let (address, query) = url.split_once('?').expect("a query");
         let parameters: HashMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let code = format!("code-{}", uuid::Uuid::new_v4());
-        self.with(|ward| {
+        let redirect = self.with(|ward| {
             assert_eq!(address, format!("{}/authorize", ward.url));
-            let launch = parameters.get("launch").cloned();
-            ward.codes.insert(
-                code.clone(),
-                (parameters["code_challenge"].clone(), parameters["redirect_uri"].clone(), launch),
-            );
+            ward.consent(&parameters)
         });
-        let back: String = form_urlencoded::Serializer::new(String::new())
-            .append_pair("code", &code)
-            .append_pair("state", &parameters["state"])
-            .finish();
-        Asked { redirect: format!("{}?{back}", parameters["redirect_uri"]), parameters }
+        Asked { redirect, parameters }
     }
 
     pub async fn stop(&self) {
-        self.handle.stop(false).await;
+        self.server.stop().await;
+    }
+}
+
+impl Ward {
+    fn consent(&mut self, parameters: &HashMap<String, String>) -> String {
+        let of = |name: &str| parameters.get(name).cloned().unwrap_or_default();
+        assert_eq!((of("aud"), of("response_type")), (format!("{}/fhir", self.url), "code".into()));
+        let mut back = form_urlencoded::Serializer::new(String::new());
+        match self.denies {
+            Some(error) => {
+                back.append_pair("error", error);
+            }
+            None => {
+                let code = format!("code-{}", uuid::Uuid::new_v4());
+                back.append_pair("code", &code);
+                let launch = parameters.get("launch").cloned();
+                self.codes.insert(code, (of("code_challenge"), of("redirect_uri"), launch));
+            }
+        }
+        back.append_pair("state", &of("state"));
+        self.redirected = format!("{}?{}", of("redirect_uri"), back.finish());
+        self.redirected.clone()
     }
 }
 
 type Shared = web::Data<Arc<Mutex<Ward>>>;
+
+async fn authorize(ward: Shared, asked: web::Query<HashMap<String, String>>) -> HttpResponse {
+    let redirect = ward.lock().expect("the ward").consent(&asked);
+    HttpResponse::Found().insert_header(("location", redirect)).finish()
+}
+
+/// A client's chart: us in a frame, 900 wide or as `?width=` says.
+async fn chart(ward: Shared, http: HttpRequest, launch: web::Path<String>) -> HttpResponse {
+    let ward = ward.lock().expect("the ward");
+    let width = http.query_string().strip_prefix("width=").unwrap_or("900");
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("iss", &format!("{}/fhir", ward.url))
+        .append_pair("launch", &launch)
+        .finish()
+        .replace('&', "&amp;");
+    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(format!(
+        "<!doctype html><title>The chart</title><script>document.title = 'With script'</script>\
+         <iframe width={width} height=900 src=\"{}/launch?{query}\"></iframe>",
+        ward.app
+    ))
+}
 
 async fn discovery(ward: Shared) -> HttpResponse {
     let ward = ward.lock().expect("the ward");
@@ -105,7 +146,7 @@ async fn discovery(ward: Shared) -> HttpResponse {
     for (key, value) in ward.discovery.as_object().into_iter().flatten() {
         document[key] = value.clone();
     }
-    HttpResponse::Ok().content_type("application/json").body(document.to_string())
+    json_answer(&document)
 }
 
 async fn token(ward: Shared, http: HttpRequest, form: web::Form<HashMap<String, String>>) -> HttpResponse {
@@ -118,9 +159,10 @@ async fn token(ward: Shared, http: HttpRequest, form: web::Form<HashMap<String, 
             .content_type("application/json")
             .body(json!({"error": error, "error_description": "<script>alert(1)</script>"}).to_string())
     };
+    let mut context = ward.context.clone();
     match form.get("grant_type").map(String::as_str) {
         Some("authorization_code") => {
-            let Some((challenge, redirect, _)) = form.get("code").and_then(|code| ward.codes.remove(code)) else {
+            let Some((challenge, redirect, launch)) = form.get("code").and_then(|code| ward.codes.remove(code)) else {
                 return bad("invalid_grant");
             };
             let verifier = form.get("code_verifier").cloned().unwrap_or_default();
@@ -129,19 +171,19 @@ async fn token(ward: Shared, http: HttpRequest, form: web::Form<HashMap<String, 
             if !holds {
                 return bad("invalid_grant");
             }
+            if let Some(own) = launch.and_then(|launch| ward.launches.get(&launch)) {
+                context = own.clone();
+            }
         }
         Some("refresh_token") if form.get("refresh_token").map(String::as_str) == Some("fresh") => {}
         _ => return bad("invalid_grant"),
     }
     let mut answer = json!({"access_token": "the-token-of-the-ehr", "token_type": "Bearer", "expires_in": ward.expires_in,
         "scope": "launch openid fhirUser patient/Patient.r patient/QuestionnaireResponse.rs patient/Task.rs patient/Appointment.rs"});
-    for (key, value) in ward.context.as_object().into_iter().flatten() {
+    for (key, value) in context.as_object().into_iter().flatten() {
         answer[key] = value.clone();
     }
-    HttpResponse::Ok()
-        .content_type("application/json")
-        .insert_header(("cache-control", "no-store"))
-        .body(answer.to_string())
+    json_answer(&answer)
 }
 
 fn let_in(ward: &mut Ward, http: &HttpRequest) -> Result<(), StatusCode> {

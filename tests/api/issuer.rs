@@ -1,7 +1,7 @@
 //! Somebody else's authorization server: real keys, real HTTP, on this machine.
 
-use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use crate::elsewhere::{self, Elsewhere, json_answer};
+use actix_web::{HttpResponse, web};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use jsonwebtoken::jwk::Jwk;
@@ -69,7 +69,7 @@ pub struct Issuer {
     pub fetched: Arc<AtomicUsize>,
     /// What the key set answers with, instead of itself.
     pub broken: Arc<AtomicU16>,
-    handle: ServerHandle,
+    server: Elsewhere,
 }
 
 impl Issuer {
@@ -77,54 +77,30 @@ impl Issuer {
         let keys = Arc::new(Mutex::new(signers.iter().map(|signer| signer.public.clone()).collect::<Vec<_>>()));
         let fetched = Arc::new(AtomicUsize::new(0));
         let broken = Arc::new(AtomicU16::new(0));
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let (listener, url) = elsewhere::listen("127.0.0.1");
         let (own, served, count, fault) = (url.clone(), Arc::clone(&keys), Arc::clone(&fetched), Arc::clone(&broken));
-        let server = HttpServer::new(move || {
-            let (own, served, count, fault) =
-                (own.clone(), Arc::clone(&served), Arc::clone(&count), Arc::clone(&fault));
-            App::new()
-                .route(
-                    "/.well-known/openid-configuration",
-                    web::get().to(move || {
-                        let own = own.clone();
-                        async move {
-                            HttpResponse::Ok()
-                                .content_type("application/json")
-                                .body(json!({"issuer": own, "jwks_uri": format!("{own}/jwks"), "authorization_endpoint": format!("{own}/authorize"), "token_endpoint": format!("{own}/token")}).to_string())
-                        }
-                    }),
-                )
-                .route(
-                    "/jwks",
-                    web::get().to(move || {
-                        count.fetch_add(1, Ordering::SeqCst);
-                        let answer = match fault.load(Ordering::SeqCst) {
-                            0 => {
-                                let keys = served.lock().expect("keys").clone();
-                                HttpResponse::Ok()
-                                    .content_type("application/json")
-                                    .body(json!({"keys": keys}).to_string())
-                            }
-                            200 => HttpResponse::Ok().body("x".repeat(2 * 1024 * 1024)),
-                            302 => HttpResponse::Found().insert_header(("location", "/jwks")).finish(),
-                            status => {
-                                HttpResponse::build(actix_web::http::StatusCode::from_u16(status).expect("a status"))
-                                    .finish()
-                            }
-                        };
-                        async move { answer }
-                    }),
-                )
-        })
-        .workers(1)
-        .disable_signals()
-        .listen(listener)
-        .expect("listens")
-        .run();
-        let handle = server.handle();
-        tokio::spawn(server);
-        Self { url, keys, fetched, broken, handle }
+        let server = elsewhere::serve(listener, move |service| {
+            let document = json!({"issuer": own, "jwks_uri": format!("{own}/jwks"),
+                "authorization_endpoint": format!("{own}/authorize"), "token_endpoint": format!("{own}/token")});
+            let (served, count, fault) = (Arc::clone(&served), Arc::clone(&count), Arc::clone(&fault));
+            let described = move || std::future::ready(json_answer(&document));
+            let set = move || {
+                count.fetch_add(1, Ordering::SeqCst);
+                let answer = match fault.load(Ordering::SeqCst) {
+                    0 => json_answer(&json!({"keys": *served.lock().expect("keys")})),
+                    200 => HttpResponse::Ok().body("x".repeat(2 * 1024 * 1024)),
+                    302 => HttpResponse::Found().insert_header(("location", "/jwks")).finish(),
+                    status => {
+                        HttpResponse::build(actix_web::http::StatusCode::from_u16(status).expect("a status")).finish()
+                    }
+                };
+                std::future::ready(answer)
+            };
+            service
+                .route("/.well-known/openid-configuration", web::get().to(described))
+                .route("/jwks", web::get().to(set));
+        });
+        Self { url, keys, fetched, broken, server }
     }
 
     pub fn rotate(&self, signers: &[&Signer]) {
@@ -132,6 +108,6 @@ impl Issuer {
     }
 
     pub async fn stop(&self) {
-        self.handle.stop(false).await;
+        self.server.stop().await;
     }
 }

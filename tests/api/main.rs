@@ -3,10 +3,12 @@
 
 mod attacks;
 mod bad_input;
+mod browser;
 mod bundles;
 mod conformance;
 mod crash;
 mod ehr;
+mod elsewhere;
 mod findings;
 mod integrators;
 mod interactions;

@@ -99,6 +99,7 @@ impl KeySet {
     /// Reads a JWK set. Keys that are not for signatures, secret, weak or not understood are left out.
     #[must_use]
     pub fn read(set: &Value) -> Self {
+        super::crypto::install();
         let keys = set.get("keys").and_then(Value::as_array).into_iter().flatten().take(KEYS_MAX);
         Self(keys.filter_map(key).collect())
     }

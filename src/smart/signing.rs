@@ -5,13 +5,11 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use p384::pkcs8::EncodePrivateKey;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
-use rsa::pkcs1::EncodeRsaPrivateKey;
-use rsa::{BigUint, RsaPrivateKey};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use simple_asn1::{ASN1Block, ASN1Class, BigInt, BigUint, oid, to_der};
 use std::path::Path;
 
 /// A private key, and the public half that others may see.
@@ -53,6 +51,7 @@ impl Signing {
     /// # Errors
     /// Text that holds no usable key; the words are for the operator.
     pub fn read(text: &str, key_id: Option<&str>) -> Result<Vec<Self>, &'static str> {
+        super::crypto::install();
         const WANTED: &str = "a private key is PEM (PKCS#8) or JWK: RSA of 2048 bits or more, or EC on P-384";
         if text.trim_start().starts_with('{') {
             let json: Value = serde_json::from_str(text).map_err(|_| WANTED)?;
@@ -122,18 +121,29 @@ fn thumb(public: &Value) -> String {
 
 fn from_jwk(jwk: &Value, key_id: Option<&str>) -> Option<Signing> {
     let bytes = |name: &str| BASE64_URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok();
+    let whole = |number: BigUint| ASN1Block::Integer(0, BigInt::from(number));
+    let sequence = |parts| ASN1Block::Sequence(0, parts);
     match jwk.get("kty")?.as_str()? {
         "EC" if jwk.get("crv")?.as_str()? == "P-384" => {
-            let secret = p384::SecretKey::from_slice(&bytes("d")?).ok()?;
-            let der = secret.to_pkcs8_der().ok()?;
-            Signing::new(EncodingKey::from_ec_der(der.as_bytes()), Algorithm::ES384, key_id)
+            // PKCS#8 around RFC 5915.
+            let point = [vec![4], bytes("x")?, bytes("y")?].concat();
+            let point = ASN1Block::BitString(0, point.len() * 8, point);
+            let point = ASN1Block::Explicit(ASN1Class::ContextSpecific, 0, 1_u8.into(), Box::new(point));
+            let inner = sequence(vec![whole(1_u8.into()), ASN1Block::OctetString(0, bytes("d")?), point]);
+            let curve = [oid!(1, 2, 840, 10045, 2, 1), oid!(1, 3, 132, 0, 34)];
+            let curve = sequence(curve.into_iter().map(|oid| ASN1Block::ObjectIdentifier(0, oid)).collect());
+            let inner = ASN1Block::OctetString(0, to_der(&inner).ok()?);
+            let der = to_der(&sequence(vec![whole(0_u8.into()), curve, inner])).ok()?;
+            Signing::new(EncodingKey::from_ec_der(&der), Algorithm::ES384, key_id)
         }
         "RSA" => {
-            let number = |name: &str| Some(BigUint::from_bytes_be(&bytes(name)?));
-            let primes = vec![number("p")?, number("q")?];
-            let key = RsaPrivateKey::from_components(number("n")?, number("e")?, number("d")?, primes).ok()?;
-            let der = key.to_pkcs1_der().ok()?;
-            Signing::new(EncodingKey::from_rsa_der(der.as_bytes()), Algorithm::RS384, key_id)
+            // PKCS#1. RFC 7518, 6.3.2: with one of the primes' numbers come all of them.
+            let mut parts = vec![whole(0_u8.into())];
+            for name in ["n", "e", "d", "p", "q", "dp", "dq", "qi"] {
+                parts.push(whole(BigUint::from_bytes_be(&bytes(name)?)));
+            }
+            let der = to_der(&sequence(parts)).ok()?;
+            Signing::new(EncodingKey::from_rsa_der(&der), Algorithm::RS384, key_id)
         }
         _ => None,
     }
@@ -178,14 +188,22 @@ mod tests {
     fn keys_come_as_pem_and_as_jwk() {
         let rsa = Signing::read(include_str!("../../tests/fixtures/rsa-of-the-tests.pem"), Some("r")).expect("RSA");
         assert_eq!((rsa[0].key_id.as_str(), rsa[0].algorithm), ("r", Algorithm::RS384));
-        let secret = p384::SecretKey::from_slice(&[7; 48]).expect("a key");
-        let jwk =
-            json!({"kty": "EC", "crv": "P-384", "kid": "e", "d": BASE64_URL_SAFE_NO_PAD.encode(secret.to_bytes())});
+        let jwk: Value =
+            serde_json::from_str(include_str!("../../tests/fixtures/rsa-of-the-tests.jwk.json")).expect("JSON");
+        let same = Signing::read(&jwk.to_string(), Some("r")).expect("RSA");
+        assert_eq!(same[0].public, rsa[0].public);
+        let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &SystemRandom::new()).expect("a key");
+        // d is at 35 of the PKCS#8 document, the point at its end.
+        let (d, point) = (&made.as_ref()[35..83], &made.as_ref()[made.as_ref().len() - 96..]);
+        let text = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        let jwk = json!({"kty": "EC", "crv": "P-384", "kid": "e", "d": text(d), "x": text(&point[..48]), "y": text(&point[48..])});
         let set = json!({"keys": [jwk, jwk]}).to_string();
         let read = Signing::read(&set, Some("first")).expect("a set");
         assert_eq!((read[0].key_id.as_str(), read[1].key_id.as_str()), ("first", "e"));
-        let token = read[1].sign(&json!({}), "JWT").expect("a token");
-        assert!(KeySet::read(&public_set(&read)).verify(&token).is_ok());
+        for signing in read.iter().chain(&same) {
+            let token = signing.sign(&json!({}), "JWT").expect("a token");
+            assert!(KeySet::read(&public_set(std::slice::from_ref(signing))).verify(&token).is_ok());
+        }
         for bad in [
             "",
             "{}",

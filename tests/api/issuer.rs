@@ -33,6 +33,7 @@ impl Signer {
     }
 
     pub fn rs384(id: &str) -> Self {
+        tautline::smart::crypto::install();
         let pem = include_bytes!("../fixtures/rsa-of-the-tests.pem");
         let key = EncodingKey::from_rsa_pem(pem).expect("a key");
         let jwk = Jwk::from_encoding_key(&key, Algorithm::RS384).expect("public half");
@@ -46,6 +47,7 @@ impl Signer {
     }
 
     pub fn sign_with(&self, claims: &Value, change: impl FnOnce(&mut Header)) -> String {
+        tautline::smart::crypto::install();
         let mut header = Header::new(self.algorithm);
         header.kid = Some(self.id.clone());
         change(&mut header);

@@ -306,7 +306,11 @@ impl Gate for Access {
     }
 
     fn trace(&self, writes: &[Traced], now: jiff::Timestamp) -> Vec<Put> {
-        self.asker.as_ref().map_or_else(Vec::new, |asker| audit::of_writes(asker, writes, now, &self.terms))
+        let mut puts = audit::of_judgements(self.asker.as_deref(), writes, now, &self.terms);
+        if let Some(asker) = &self.asker {
+            puts.extend(audit::of_writes(asker, writes, now, &self.terms));
+        }
+        puts
     }
 }
 

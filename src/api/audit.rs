@@ -10,9 +10,10 @@ use crate::error::{Error, Result};
 use crate::fhir::audit::{Asker, Audited, Interaction, event};
 use crate::fhir::outcome::IssueType;
 use crate::fhir::parameters::{TermContext, terms};
+use crate::fhir::write::judgement;
 use crate::pipeline::Pipeline;
 use crate::pipeline::ingest::{Traced, stamp};
-use crate::store::{Key, Method, Put};
+use crate::store::{Key, Kind, Method, Put};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -198,22 +199,39 @@ fn one(
     let id = uuid::Uuid::now_v7().to_string();
     let audited =
         Audited { id: &id, recorded: now, interaction, asker, client: client.as_deref(), data, query, status };
-    put(event(&audited), id, client, now, context)
+    put("AuditEvent", event(&audited), id, client, now, context)
 }
 
-/// An event as the store keeps it.
+/// Who made judgements, or took them back: Provenances for the transaction of the writes.
+#[must_use]
+pub fn of_judgements(asker: Option<&Asker>, writes: &[Traced], now: Timestamp, context: &TermContext) -> Vec<Put> {
+    // Findings are written by ourselves, past the door: what comes through it as an Observation is a judgement.
+    let judged = writes
+        .iter()
+        .filter(|write| write.key.kind == "Observation" && write.method != Method::Delete && write.changed);
+    judged
+        .map(|write| {
+            let id = uuid::Uuid::now_v7().to_string();
+            let made = judgement::provenance(&id, &write.key.id, write.created, &write.performers, asker, now);
+            put("Provenance", made, id, write.client.clone(), now, context)
+        })
+        .collect()
+}
+
+/// Something of ours, as the store keeps it.
 #[must_use]
 pub fn put(
+    kind: Kind,
     mut resource: serde_json::Value,
     id: String,
     client: Option<Arc<str>>,
     now: Timestamp,
     context: &TermContext,
 ) -> Put {
-    let terms = terms("AuditEvent", &resource, context);
+    let terms = terms(kind, &resource, context);
     stamp(&mut resource, &id, 1, now);
     Put {
-        key: Key { kind: "AuditEvent", id: id.into() },
+        key: Key { kind, id: id.into() },
         version: 1,
         updated: now,
         sender_updated: None,

@@ -4,7 +4,7 @@
 //! two patients stay apart. The cookies are written by hand, for `Partitioned`.
 
 use super::access::{Access, Holder};
-use super::app_pages::{html, notice};
+use super::pages::{html, notice};
 use super::{State, auth};
 use crate::error::{Error, Result};
 use crate::fhir::audit::Asker;

@@ -1,16 +1,17 @@
 //! The doors: the FHIR API, the page, health and metrics. actix lives here, in `view`'s serving and in `app`.
 
 pub mod access;
-mod app_pages;
 pub mod audit;
 mod auth;
 mod discovery;
 mod format;
 mod health;
 mod http;
+mod judgements;
 mod launch;
 pub mod metrics;
 mod origin;
+mod pages;
 pub mod respond;
 pub mod rest;
 mod token;
@@ -45,6 +46,7 @@ pub struct State {
 pub fn configure(service: &mut web::ServiceConfig) {
     service
         .route("/healthz", web::get().to(health::healthz))
+        .route("/favicon.ico", web::get().to(pages::icon))
         .route("/readyz", web::get().to(health::readyz))
         .route("/metrics", web::get().to(health::metrics))
         .route("/launch", web::get().to(launch::launch))
@@ -55,7 +57,7 @@ pub fn configure(service: &mut web::ServiceConfig) {
         .route("/fhir/.well-known/smart-configuration", web::get().to(discovery::smart_configuration))
         .route("/fhir/.well-known/smart-configuration", web::method(Method::OPTIONS).to(discovery::preflight))
         .route("/fhir/metadata", web::method(Method::OPTIONS).to(discovery::preflight))
-        .service(web::scope("/app").configure(app_pages::configure))
+        .service(web::scope("/app").configure(pages::configure))
         .service(
             web::scope("/fhir").route("", web::route().to(http::fhir)).route("/{path:.*}", web::route().to(http::fhir)),
         )

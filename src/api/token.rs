@@ -84,7 +84,7 @@ async fn first_use(state: &State, approved: &Approved, address: &str) -> Result<
     };
     let now = state.pipeline.clock.now();
     let event = crate::fhir::audit::sign_in(&id, now, &asker);
-    let put = audit::put(event, id.clone(), None, now, &state.pipeline.term_context());
+    let put = audit::put("AuditEvent", event, id.clone(), None, now, &state.pipeline.term_context());
     let mut tx = state.pipeline.store.begin().await?;
     let key = Key { kind: "AuditEvent", id: id.into() };
     if !tx.heads(std::slice::from_ref(&key)).await?.is_empty() {

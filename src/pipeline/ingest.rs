@@ -6,6 +6,7 @@ use crate::fhir::bundle::{conditional_references, rewrite, unresolved};
 use crate::fhir::kinds::kind;
 use crate::fhir::outcome::{Issue, IssueType};
 use crate::fhir::parameters::{TermContext, terms};
+use crate::fhir::write::judgement;
 use crate::fhir::{read, search};
 use crate::store::{Head, Key, Kind, Method, Put, Query, StoreError, Tx};
 use jiff::{SignedDuration, Timestamp};
@@ -127,6 +128,10 @@ pub struct Traced {
     pub method: Method,
     /// There was none before.
     pub created: bool,
+    /// A version came of it; it did not stand so already.
+    pub changed: bool,
+    /// Of a judgement: who it says made it.
+    pub performers: Vec<String>,
 }
 
 /// Who writes, as the transaction asks: inside it, what stands is known and cannot change.
@@ -212,7 +217,7 @@ impl Pipeline {
         let mut questionnaires = false;
         for plan in plans {
             let head = heads.get(&plan.key);
-            traced.extend(admitted(gate, &plan, head)?);
+            let trace = admitted(gate, &plan, head)?;
             let (mut put, mut one) = self.carry_out(plan, head, now, &context)?;
             if let Some(late) = put.as_ref().filter(|put| put.behind)
                 && let Some(dated) = late.sender_updated
@@ -223,6 +228,7 @@ impl Pipeline {
                 put = None;
             }
             done.push(one);
+            traced.extend(trace.map(|trace| Traced { changed: put.is_some(), ..trace }));
             if let Some(put) = put {
                 if kind(put.key.kind).is_some_and(|row| row.timeline) {
                     clients.extend(put.client.clone());
@@ -589,6 +595,11 @@ fn admitted(gate: &dyn Gate, plan: &Plan, head: Option<&Head>) -> Result<Option<
         client,
         method,
         created: head.is_none_or(|head| head.deleted),
+        changed: true,
+        performers: resource
+            .filter(|resource| judgement::is_judgement(resource))
+            .map(judgement::performers)
+            .unwrap_or_default(),
     }))
 }
 

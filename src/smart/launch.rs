@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Launches that wait for their callback, at most; and how long one may wait.
@@ -105,6 +105,8 @@ pub struct Progress {
     pub done: AtomicBool,
     pub read: AtomicUsize,
     pub failed: AtomicBool,
+    /// Who signed in, as the record system names them.
+    pub user_name: OnceLock<String>,
 }
 
 /// One launch of one person.

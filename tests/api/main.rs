@@ -13,6 +13,7 @@ mod findings;
 mod integrators;
 mod interactions;
 mod issuer;
+mod judgements;
 mod launch;
 mod negotiation;
 mod pages;

@@ -54,3 +54,14 @@ on_both! {
         }
     }
 }
+
+on_both! {
+    async fn a_stray_address_is_answered_as_a_page(server: &Server) {
+        let moved = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        let moved = moved.get(format!("{}/app/caseload/", server.base)).send().await.expect("an answer");
+        assert_eq!((moved.status().as_u16(), &moved.headers()["location"]), (303, &"/app/caseload".parse().expect("text")));
+        let nowhere = server.get("/app/nowhere").await.expect(404);
+        assert!(nowhere.header("content-type").starts_with("text/html") && nowhere.text.contains("no such page"));
+        assert_eq!(server.get("/favicon.ico").await.expect(200).header("content-type"), "image/svg+xml");
+    }
+}

@@ -1,8 +1,8 @@
 //! create, update, delete, and their conditional forms.
 
 use super::{Prefer, Request, Response, Return, expected, row, writable};
-use crate::api::State;
 use crate::api::access::Access;
+use crate::api::{State, judgements};
 use crate::error::{Error, Result};
 use crate::fhir::bundle::{Verb, pairs};
 use crate::fhir::kinds::{KindRow, Writer};
@@ -72,7 +72,9 @@ pub(super) async fn write_of(state: &State, access: &Access, request: Request) -
         },
         _ => Action::Delete { target: aim(), if_match },
     };
-    Ok(Write { kind: row.name, full_url, prefix, action })
+    let write = Write { kind: row.name, full_url, prefix, action };
+    judgements::check(state, &write).await?;
+    Ok(write)
 }
 
 /// `POST Patient?identifier=…` means what If-None-Exist means: R4 is silent about it, Aidbox and fhirpy's

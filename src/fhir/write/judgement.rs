@@ -29,6 +29,9 @@
 //! * `focus` names the Flag; without one the judgement is about the client as of then. It may name an absolute
 //!   URL that ends in `Flag/{id}`.
 //! * Known at `issued`; `effectiveDateTime` is the same instant, for those who search by date.
+//! * `issued` (or `effectiveDateTime`) is needed, and lies not in the future; `focus` is a Flag of the same client
+//!   ([`faults`]; the Flag is looked up at the door).
+//! * Each write of one leaves a Provenance that names the practitioner ([`provenance`]).
 //! * `note` is optional, for people alone.
 //! * Undone by `status` `entered-in-error` ([`undone`]); as if never made. Other statuses that count: `final`,
 //!   `amended`, `corrected`.
@@ -36,7 +39,10 @@
 use super::codes::{self, code_system, concept, ours};
 use super::entered_in_error;
 use crate::domain::Verdict;
+use crate::fhir::outcome::{Issue, IssueType};
+use crate::fhir::{audit, time};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 /// What goes into one judgement. The id is the caller's, random: a second one is another judgement.
@@ -47,6 +53,8 @@ pub struct JudgementInput<'a> {
     pub flag: Option<&'a str>,
     /// `Practitioner/dr1`, as the launch or the token says who it is.
     pub performer: Option<&'a str>,
+    /// Their name, where it is known.
+    pub performer_name: Option<&'a str>,
     pub verdict: Verdict,
     pub issued: Timestamp,
     pub note: Option<&'a str>,
@@ -70,6 +78,9 @@ pub fn observation(input: &JudgementInput) -> Value {
     body["issued"] = input.issued.to_string().into();
     if let Some(performer) = input.performer {
         body["performer"] = json!([{"reference": performer}]);
+        if let Some(name) = input.performer_name.map(str::trim).filter(|name| !name.is_empty()) {
+            body["performer"][0]["display"] = name.into();
+        }
     }
     body["valueCodeableConcept"] = ours("judgement", code, display);
     if let Some(note) = input.note.map(str::trim).filter(|note| !note.is_empty()) {
@@ -81,6 +92,87 @@ pub fn observation(input: &JudgementInput) -> Value {
 /// The same judgement, taken back.
 pub fn undone(judgement: &Value) -> Value {
     entered_in_error(judgement)
+}
+
+/// Whether it has been taken back.
+pub fn is_undone(judgement: &Value) -> bool {
+    judgement["status"] == "entered-in-error"
+}
+
+/// What keeps a judgement, valid R4, from saying anything: no answer of ours, about nobody, of no time or of one
+/// after `latest`. One that is taken back has no faults.
+pub fn faults(judgement: &Value, root: &str, latest: Timestamp, zone: &TimeZone) -> Vec<Issue> {
+    let mut issues = Vec::new();
+    if is_undone(judgement) {
+        return issues;
+    }
+    let mut fault = |code, text: &str, place: &str| issues.push(Issue::error(code, text).at(format!("{root}.{place}")));
+    if verdict_of(judgement).is_none() {
+        let code =
+            if judgement.get("valueCodeableConcept").is_some() { IssueType::CodeInvalid } else { IssueType::Required };
+        fault(code, "A judgement needs one of the answers of our CodeSystem judgement.", "value");
+    }
+    if judgement["subject"]["reference"].as_str().is_none_or(|subject| !subject.contains("Patient/")) {
+        fault(IssueType::Required, "A judgement is about a Patient.", "subject");
+    }
+    let said = ["issued", "effectiveDateTime"].map(|key| (key, judgement[key].as_str()));
+    if said.iter().all(|(_, text)| text.is_none()) {
+        fault(IssueType::Required, "A judgement needs the instant at which it was made.", "issued");
+    }
+    for (key, text) in said {
+        if text.and_then(|text| time::instant(text, zone)).is_some_and(|at| at > latest) {
+            fault(
+                IssueType::Value,
+                "A judgement cannot have been made in the future.",
+                key.trim_end_matches("DateTime"),
+            );
+        }
+    }
+    issues
+}
+
+/// Who made a judgement, or took it back. The practitioner is the judgement's performer, else who signed in, else
+/// the system that sent it.
+pub fn provenance(
+    id: &str,
+    judgement: &str,
+    created: bool,
+    performers: &[String],
+    asker: Option<&audit::Asker>,
+    recorded: Timestamp,
+) -> Value {
+    let kind = |code: &str, display: &str| {
+        concept("http://terminology.hl7.org/CodeSystem/provenance-participant-type", code, display)
+    };
+    let mut agents: Vec<Value> = performers
+        .iter()
+        .map(|performer| json!({"type": kind("author", "Author"), "who": {"reference": performer}}))
+        .collect();
+    if let Some(user) = asker.and_then(|asker| asker.fhir_user.as_ref()) {
+        // Of another server's directory, so by identifier.
+        agents.push(json!({"type": kind("enterer", "Enterer"), "who": {"identifier": {"value": user}}}));
+    } else if let Some(client) = asker.and_then(|asker| asker.client_id.as_ref()) {
+        agents.push(json!({"type": kind("enterer", "Enterer"), "who": {"display": client}}));
+    }
+    if agents.is_empty() {
+        agents.push(json!({"type": kind("author", "Author"), "who": {"display": "not said"}}));
+    }
+    let (code, display) = if created { ("CREATE", "create") } else { ("UPDATE", "revise") };
+    json!({
+        "resourceType": "Provenance",
+        "id": id,
+        "target": [{"reference": format!("Observation/{judgement}")}],
+        "recorded": recorded.to_string(),
+        "activity": concept("http://terminology.hl7.org/CodeSystem/v3-DataOperation", code, display),
+        "agent": agents,
+    })
+}
+
+/// Who the judgement says made it, as far as a Provenance may name them.
+pub fn performers(judgement: &Value) -> Vec<String> {
+    let all = judgement["performer"].as_array().into_iter().flatten();
+    let named = all.filter_map(|performer| performer["reference"].as_str());
+    named.filter(|reference| !reference.contains("CareTeam/")).map(str::to_owned).collect()
 }
 
 /// Whether an Observation is a judgement.

@@ -12,6 +12,7 @@ pub fn judgement(id: &str, verdict: Verdict) -> serde_json::Value {
         client: CLIENT,
         flag: Some("f1"),
         performer: Some("Practitioner/dr1"),
+        performer_name: None,
         verdict,
         issued: week(4),
         note: Some("She said it before I did."),

@@ -1,0 +1,131 @@
+//! The day's clients.
+
+use super::{Looker, answer, day, looker, manner, refusal, thresholds};
+use crate::api::State;
+use crate::detection;
+use crate::domain::{Course, Timeline};
+use crate::error::{Error, Result};
+use crate::fhir::outcome::IssueType;
+use crate::fhir::search;
+use crate::view::{self, CaseloadModel, CaseloadRow};
+use crate::words::Person;
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Clients on the caseload at most.
+const CASELOAD_MAX: usize = 200;
+/// Clients looked at side by side.
+const PARALLEL_MAX: usize = 8;
+
+pub(super) async fn caseload(state: web::Data<State>, http: HttpRequest) -> HttpResponse {
+    let looker = match looker(&state, &http, None).await {
+        Ok(looker) => looker,
+        Err(error) => return refusal(&state, &error),
+    };
+    let made = async {
+        if !looker.access.caseload() {
+            return Err(Error::new(IssueType::Forbidden, "This launch is for one client alone."));
+        }
+        draw_caseload(&state, &looker).await
+    };
+    answer(&state, &looker.access, &http, None, made.await).await
+}
+
+struct Row {
+    id: Arc<str>,
+    person: Person,
+    timeline: Timeline,
+    course: Course,
+    appointment: Option<Timestamp>,
+    yesterday: Option<crate::domain::Band>,
+}
+
+async fn draw_caseload(state: &State, looker: &Looker) -> Result<String> {
+    let pipeline = &state.pipeline;
+    let now = pipeline.clock.now();
+    let today = day(state, now);
+    let mut clients = caseload_clients(state, today).await?;
+    if let (Some(session), Some(launches)) = (&looker.session, &state.smart.launches) {
+        clients.retain(|client| launches.reaches(session, client));
+    }
+    let mut rows: Vec<Row> = Vec::with_capacity(clients.len());
+    let mut made = futures_util::stream::iter(clients)
+        .map(|id| async move {
+            let assessed = pipeline.look(&id, now).await?;
+            let before =
+                detection::assess(&assessed.timeline, now - SignedDuration::from_hours(24), &pipeline.constants);
+            let appointment =
+                assessed.timeline.slots.iter().map(|slot| slot.start).find(|start| day(state, *start) == today);
+            let person = pipeline.person(&id).await?;
+            Ok::<Row, Error>(Row {
+                id,
+                person,
+                yesterday: before.open.as_ref().map(|open| open.band),
+                timeline: assessed.timeline,
+                course: assessed.course,
+                appointment,
+            })
+        })
+        .buffered(PARALLEL_MAX);
+    while let Some(row) = made.next().await {
+        let row = row?;
+        looker.access.note_client(&row.id);
+        // Whoever has ended and is not expected today is on nobody's list.
+        if row.course.open.is_some() || row.appointment.is_some() {
+            rows.push(row);
+        }
+    }
+    rows.sort_by(|a, b| {
+        let next = |row: &Row| row.timeline.slots.iter().map(|slot| slot.start).find(|start| *start >= now);
+        let key = |row: &Row| (row.appointment.is_none(), row.appointment, next(row).is_none(), next(row));
+        key(a).cmp(&key(b)).then_with(|| a.id.cmp(&b.id))
+    });
+    let model = CaseloadModel {
+        rows: rows
+            .iter()
+            .map(|row| CaseloadRow {
+                id: &row.id,
+                person: row.person.clone(),
+                course: &row.course,
+                timeline: Some(&row.timeline),
+                appointment: row.appointment,
+                band_yesterday: row.yesterday,
+            })
+            .collect(),
+        now,
+        manner: manner(state),
+        therapist: None,
+        base_path: String::new(),
+        thresholds: thresholds(state),
+    };
+    Ok(view::caseload(&model))
+}
+
+/// Those with an appointment today first, then others, up to the limit.
+async fn caseload_clients(state: &State, today: jiff::civil::Date) -> Result<Vec<Arc<str>>> {
+    let store = &state.pipeline.store;
+    let pairs = [("date".to_owned(), today.to_string())];
+    let context = state.pipeline.term_context();
+    let mut query = search::read("Appointment", &pairs, &context, true)?.query;
+    query.count = CASELOAD_MAX;
+    let mut clients: Vec<Arc<str>> = Vec::new();
+    for version in store.search(&query).await?.versions {
+        let client =
+            serde_json::from_str::<Value>(&version.json).ok().and_then(|json| crate::fhir::read::client(&json));
+        if let Some(client) = client.map(Arc::from).filter(|client| !clients.contains(client)) {
+            clients.push(client);
+        }
+    }
+    for client in store.clients(None, CASELOAD_MAX).await? {
+        if clients.len() >= CASELOAD_MAX {
+            break;
+        }
+        if !clients.contains(&client) {
+            clients.push(client);
+        }
+    }
+    Ok(clients)
+}

@@ -1,0 +1,170 @@
+//! The page before the session.
+
+use super::judge::{csrf, secret};
+use super::{Looker, answer, json, looker, manner, reading, refusal, thresholds};
+use crate::api::{State, judgements};
+use crate::domain::{Course, SourceKind, Timeline};
+use crate::error::{Error, Result};
+use crate::fhir::outcome::IssueType;
+use crate::fhir::person::{best_name, display_name};
+use crate::fhir::time;
+use crate::fhir::write::{flag_id, flag_provenance_id};
+use crate::pipeline::MODEL;
+use crate::store::{Key, Query};
+use crate::view::{self, PageModel, Published, Said};
+use actix_web::{HttpRequest, HttpResponse, web};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Judgements that the page gets, the last ones; it shows fewer.
+const SAID_MAX: usize = 20;
+
+#[derive(Deserialize)]
+pub(super) struct Look {
+    #[serde(rename = "asOf")]
+    as_of: Option<String>,
+}
+
+pub(super) async fn page(
+    state: web::Data<State>,
+    http: HttpRequest,
+    id: web::Path<String>,
+    look: web::Query<Look>,
+) -> HttpResponse {
+    let looker = match looker(&state, &http, Some(&id)).await {
+        Ok(looker) => looker,
+        Err(error) => return refusal(&state, &error),
+    };
+    if let Some(wait) = reading(&state, looker.session.as_ref()) {
+        return wait;
+    }
+    let made = async {
+        looker.access.page(&id)?;
+        looker.access.note_client(&id);
+        draw_page(&state, &looker, &id, look.as_of.as_deref()).await
+    };
+    answer(&state, &looker.access, &http, Some(&id), made.await).await
+}
+
+async fn draw_page(state: &State, looker: &Looker, id: &str, as_of: Option<&str>) -> Result<String> {
+    let pipeline = &state.pipeline;
+    let now = pipeline.clock.now();
+    // A form sends an empty field where nothing was chosen.
+    let asked = as_of.map(str::trim).filter(|text| !text.is_empty());
+    let as_of = match asked {
+        None => now,
+        Some(text) => time::instant(&text.replace(' ', "+"), &pipeline.zone).ok_or_else(|| {
+            Error::new(IssueType::Value, "The day to look back to has to be a date.").with_status(400)
+        })?,
+    };
+    if !crate::api::rest::is_id(id) {
+        return Err(Error::not_found("client", id));
+    }
+    let assessed = pipeline.look(id, as_of).await?;
+    let key = Key { kind: "Patient", id: id.into() };
+    let known = pipeline.store.read(&key).await?.is_some_and(|version| !version.deleted);
+    if !known && assessed.timeline == Timeline::default() {
+        return Err(Error::new(IssueType::NotFound, "There is no such client."));
+    }
+    let person = pipeline.person(id).await?;
+    let published = published(state, id, &assessed.course).await?;
+    let judgements = said(state, &assessed.timeline, &assessed.course, &published, as_of).await?;
+    Ok(view::page(&PageModel {
+        id,
+        person,
+        course: &assessed.course,
+        timeline: &assessed.timeline,
+        now,
+        looking_back: asked.is_some(),
+        manner: manner(state),
+        therapist: therapist(state, &assessed.timeline, now).await?,
+        treatment: treatment(state, id).await?,
+        session_number: None,
+        sessions_planned: None,
+        published,
+        judgements,
+        csrf: Some(csrf(secret(state, looker.session.as_ref()), id)),
+        base_path: String::new(),
+        caseload_link: looker.access.caseload(),
+        model_version: MODEL.to_owned(),
+        thresholds: thresholds(state),
+    }))
+}
+
+/// When each Flag was first published: the first `Provenance.recorded`, which is never rewritten.
+async fn published(state: &State, client: &str, course: &Course) -> Result<Vec<Published>> {
+    let mut out = Vec::with_capacity(course.episodes.len());
+    for (index, episode) in course.episodes.iter().enumerate() {
+        let id = flag_provenance_id(client, episode.kind, &episode.key);
+        let stored = state.pipeline.store.read(&Key { kind: "Provenance", id: id.into() }).await?;
+        let first =
+            stored.and_then(|version| serde_json::from_str::<Value>(&version.json).ok()).and_then(|provenance| {
+                provenance.get("recorded").and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok())
+            });
+        out.push(Published { episode: index, flag_id: flag_id(client, episode.kind, &episode.key), first });
+    }
+    Ok(out)
+}
+
+async fn said(
+    state: &State,
+    timeline: &Timeline,
+    course: &Course,
+    published: &[Published],
+    as_of: Timestamp,
+) -> Result<Vec<Said>> {
+    let about = |flag: Option<&str>| {
+        published.iter().find(|one| Some(one.flag_id.as_str()) == flag).map(|one| course.episodes[one.episode].kind)
+    };
+    let ours = timeline.judgements.iter().filter(|one| one.source.kind == SourceKind::Observation);
+    let known: Vec<_> = ours.filter(|one| one.known <= as_of).collect();
+    let mut out = Vec::with_capacity(known.len());
+    for judgement in &known[known.len().saturating_sub(SAID_MAX)..] {
+        let stored = json(state, "Observation", &judgement.source.id).await?;
+        out.push(Said {
+            id: judgement.source.id.to_string(),
+            at: judgement.known,
+            verdict: judgement.verdict,
+            about: about(judgement.flag.as_deref()),
+            note: judgement.note.clone(),
+            by: match &stored {
+                Some(observation) => judgements::by(state, observation).await?,
+                None => None,
+            },
+        });
+    }
+    Ok(out)
+}
+
+/// The practitioner of the next appointment, else of the last.
+async fn therapist(state: &State, timeline: &Timeline, now: Timestamp) -> Result<Option<String>> {
+    let next = timeline.slots.iter().find(|slot| slot.start >= now).or(timeline.slots.last());
+    let Some(slot) = next else { return Ok(None) };
+    let Some(appointment) = json(state, "Appointment", &slot.source.id).await? else { return Ok(None) };
+    let actors = appointment.get("participant").and_then(Value::as_array).into_iter().flatten();
+    let Some(actor) = actors.filter_map(|participant| participant.get("actor")).find(|actor| {
+        actor.get("reference").and_then(Value::as_str).is_some_and(|text| text.contains("Practitioner/"))
+    }) else {
+        return Ok(None);
+    };
+    if let Some(display) = actor.get("display").and_then(Value::as_str) {
+        return Ok(Some(display.to_owned()));
+    }
+    let id =
+        actor.get("reference").and_then(Value::as_str).and_then(|text| text.rsplit('/').next()).unwrap_or_default();
+    let practitioner = json(state, "Practitioner", id).await?;
+    Ok(practitioner.as_ref().and_then(best_name).map(display_name).filter(|name| !name.is_empty()))
+}
+
+/// The words of the episode of care, where there is one.
+async fn treatment(state: &State, client: &str) -> Result<Option<String>> {
+    let query = Query { kind: "EpisodeOfCare", client: Some(client.into()), count: 5, ..Query::default() };
+    let page = state.pipeline.store.search(&query).await?;
+    Ok(page.versions.iter().find_map(|version| {
+        let episode: Value = serde_json::from_str(&version.json).ok()?;
+        let kind = episode.get("type")?.get(0)?;
+        let text = kind.get("text").or_else(|| kind.get("coding")?.get(0)?.get("display"))?;
+        text.as_str().map(str::to_owned)
+    }))
+}

@@ -1,0 +1,138 @@
+//! What is said on the page about a Flag.
+
+use super::{json, looker, refusal};
+use crate::api::access::Access;
+use crate::api::{State, judgements, launch};
+use crate::domain::Verdict;
+use crate::error::{Error, Result};
+use crate::fhir::check;
+use crate::fhir::outcome::{Issue, IssueType};
+use crate::fhir::write::judgement;
+use crate::pipeline::ingest::{Action, Target, Write};
+use crate::smart::launch::Session;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+/// Longest note, characters.
+const NOTE_CHARS_MAX: usize = 2_000;
+
+/// What a therapist says on the page.
+#[derive(Deserialize)]
+pub(super) struct Judged {
+    #[serde(default)]
+    csrf: String,
+    /// named-in-session, rupture-yes, rupture-no, rupture-unsure, safety-acknowledged
+    verdict: Option<String>,
+    flag: Option<String>,
+    note: Option<String>,
+    /// Id of the judgement to take back.
+    undo: Option<String>,
+}
+
+pub(super) async fn judge(
+    state: web::Data<State>,
+    http: HttpRequest,
+    id: web::Path<String>,
+    form: web::Form<Judged>,
+) -> HttpResponse {
+    let looker = match looker(&state, &http, Some(&id)).await {
+        Ok(looker) => looker,
+        Err(error) => return refusal(&state, &error),
+    };
+    let done = async {
+        looker.access.page(&id)?;
+        if !same(&form.csrf, &csrf(secret(&state, looker.session.as_ref()), &id)) {
+            let text = "The form is too old, or was not sent from this page. Please go back, reload and try again.";
+            return Err(Error::new(IssueType::Forbidden, text));
+        }
+        keep_judgement(&state, &looker.access, looker.session.as_ref(), &id, &form).await
+    };
+    match done.await {
+        Ok(()) => {
+            let there = format!("/app/patients/{}#afterwards", *id);
+            HttpResponse::SeeOther().insert_header((header::LOCATION, there)).finish()
+        }
+        Err(error) => refusal(&state, &error),
+    }
+}
+
+/// What tokens in forms are made with: the session's own, else this process's.
+pub(super) fn secret<'a>(state: &'a State, session: Option<&'a Session>) -> &'a str {
+    session.map_or(&state.secret, |session| &session.csrf)
+}
+
+async fn keep_judgement(
+    state: &State,
+    access: &Access,
+    session: Option<&Session>,
+    client: &str,
+    form: &Judged,
+) -> Result<()> {
+    if !crate::api::rest::is_id(client) {
+        return Err(Error::not_found("client", client));
+    }
+    let pipeline = &state.pipeline;
+    let (id, resource) = match form.undo.as_deref().filter(|id| !id.is_empty()) {
+        Some(undo) => {
+            let stands = json(state, "Observation", undo).await?.filter(judgement::is_judgement);
+            let own = stands.filter(|json| crate::fhir::read::client(json).as_deref() == Some(client));
+            let stands = own.ok_or_else(|| Error::not_found("judgement", undo))?;
+            (undo.to_owned(), judgement::undone(&stands))
+        }
+        None => {
+            let verdict = verdict(form.verdict.as_deref().unwrap_or_default())?;
+            let note: Option<String> = form.note.as_deref().map(|note| note.chars().take(NOTE_CHARS_MAX).collect());
+            let flag = form.flag.as_deref().filter(|flag| !flag.is_empty());
+            if flag.is_some_and(|flag| !crate::api::rest::is_id(flag)) {
+                return Err(Error::new(IssueType::BusinessRule, judgements::NO_FLAG));
+            }
+            let performer = session.and_then(|session| launch::performer(state, session));
+            let id = pipeline.clock.new_id();
+            let input = judgement::JudgementInput {
+                id: &id,
+                client,
+                flag,
+                performer: performer.as_deref(),
+                performer_name: session.and_then(|session| session.progress.user_name.get()).map(String::as_str),
+                verdict,
+                issued: pipeline.clock.now(),
+                note: note.as_deref(),
+            };
+            let resource = judgement::observation(&input);
+            (id, resource)
+        }
+    };
+    let faults: Vec<Issue> = check::check(&resource).into_iter().filter(Issue::refuses).collect();
+    if !faults.is_empty() {
+        return Err(faults.into());
+    }
+    let action = Action::Update { target: Target::Id(id), resource, if_match: None, must_be_new: false };
+    let write = Write { kind: "Observation", full_url: None, prefix: String::new(), action };
+    judgements::check(state, &write).await?;
+    pipeline.write_by(access, vec![write]).await?;
+    Ok(())
+}
+
+fn verdict(code: &str) -> Result<Verdict> {
+    match code {
+        "named-in-session" => Ok(Verdict::Named),
+        "rupture-yes" => Ok(Verdict::RuptureYes),
+        "rupture-no" => Ok(Verdict::RuptureNo),
+        "rupture-unsure" => Ok(Verdict::RuptureUnsure),
+        "safety-acknowledged" => Ok(Verdict::SafetyAcknowledged),
+        _ => Err(Error::new(IssueType::Value, "Please choose one of the answers.").with_status(400)),
+    }
+}
+
+/// Ties a form to this process and this client.
+pub(super) fn csrf(secret: &str, client: &str) -> String {
+    let digest = Sha256::new().chain_update(secret).chain_update([0]).chain_update(client).finalize();
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Compares without telling by its duration where two tokens differ.
+fn same(a: &str, b: &str) -> bool {
+    a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |all, (a, b)| all | (a ^ b)) == 0
+}

@@ -1,0 +1,181 @@
+//! The page before the session, the caseload, and what is said on them.
+
+mod caseload;
+mod client;
+mod judge;
+
+use super::access::Access;
+use super::{State, audit, auth, launch};
+use crate::config::Auth;
+use crate::error::{Error, Result};
+use crate::fhir::audit::Interaction;
+use crate::smart::launch::Session;
+use crate::store::Key;
+use crate::view::{self, Thresholds};
+use crate::words::Manner;
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::sync::atomic::Ordering;
+
+/// The taut line, and where it dips.
+const ICON: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><path d='M1 5 H8 L11 11 L15 6' \
+                    fill='none' stroke='#1f5f8b' stroke-width='2' stroke-linejoin='round'/></svg>";
+
+/// No script, no foreign anything; framing is for the EHRs of the list alone.
+fn csp(state: &State) -> String {
+    let mut origins: Vec<&str> =
+        state.config.ehrs.iter().flat_map(|ehr| &ehr.frame_ancestors).map(String::as_str).collect();
+    origins.dedup();
+    let origins = if origins.is_empty() { "'none'".to_owned() } else { origins.join(" ") };
+    format!(
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; \
+         frame-ancestors {origins}"
+    )
+}
+
+pub fn configure(service: &mut web::ServiceConfig) {
+    service
+        .route("", web::get().to(home))
+        .route("/", web::get().to(home))
+        .route("/caseload", web::get().to(caseload::caseload))
+        .route("/caseload/", web::get().to(home))
+        .route("/page.css", web::get().to(stylesheet))
+        .route("/patients/{id}", web::get().to(client::page))
+        .route("/patients/{id}/judgements", web::post().to(judge::judge))
+        .default_service(web::route().to(nowhere));
+}
+
+async fn home() -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, "/app/caseload")).finish()
+}
+
+async fn nowhere(state: web::Data<State>) -> HttpResponse {
+    html(&state, StatusCode::NOT_FOUND, notice("Nothing here", "There is no such page."))
+}
+
+/// What browsers ask for by themselves.
+pub(super) async fn icon() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("image/svg+xml")
+        .insert_header((header::CACHE_CONTROL, "public, max-age=86400"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(ICON)
+}
+
+async fn stylesheet() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/css; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(view::stylesheet())
+}
+
+pub(super) fn html(state: &State, status: StatusCode, body: String) -> HttpResponse {
+    HttpResponse::build(status)
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, csp(state)))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(body)
+}
+
+/// A page that says one thing.
+pub(super) fn notice(title: &str, text: &str) -> String {
+    view::message("", title, text)
+}
+
+fn refusal(state: &State, error: &Error) -> HttpResponse {
+    super::respond::log(error);
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let title = match status.as_u16() {
+        401 => "Please sign in",
+        404 => "Nothing here",
+        500.. => "Something went wrong",
+        _ => "That did not work",
+    };
+    let mut response = html(state, status, notice(title, &error.to_string()));
+    if let Some(seconds) = error.retry_after_seconds
+        && let Ok(value) = header::HeaderValue::from_str(&seconds.to_string())
+    {
+        response.headers_mut().insert(header::RETRY_AFTER, value);
+    }
+    response
+}
+
+/// Who looks, and through which launch.
+struct Looker {
+    access: Access,
+    session: Option<Session>,
+}
+
+/// By the session of a launch for this client, or a practitioner's own; else by a token.
+async fn looker(state: &State, http: &HttpRequest, client: Option<&str>) -> Result<Looker> {
+    if state.config.auth == Auth::Smart {
+        if let Some(session) = launch::session(state, http, client).await {
+            let access = launch::access(state, &session, auth::address(http));
+            return Ok(Looker { access, session: Some(session) });
+        }
+        if http.headers().get(header::AUTHORIZATION).is_none() {
+            return Err(launch::nobody(http));
+        }
+    }
+    Ok(Looker { access: auth::access(state, http).await?, session: None })
+}
+
+/// Keeps in the trail that a page was shown, or refused.
+async fn trace(state: &State, access: &Access, http: &HttpRequest, client: Option<&str>, status: u16) -> Result<()> {
+    let line = format!("{} {}", http.method(), http.uri().path());
+    let interaction = if client.is_some() { Interaction::Read } else { Interaction::Search };
+    let named = client.filter(|id| super::rest::is_id(id));
+    let asked = audit::Asked { interaction, request: &line, named, status };
+    let context = state.pipeline.term_context();
+    state.trail.keep(audit::of_request(access, &asked, state.pipeline.clock.now(), &context)).await
+}
+
+/// While the EHR is being read, the page says so and asks again by itself.
+fn reading(state: &State, session: Option<&Session>) -> Option<HttpResponse> {
+    let progress = &session?.progress;
+    if progress.done.load(Ordering::Acquire) {
+        return None;
+    }
+    let read = progress.read.load(Ordering::Relaxed);
+    let text = format!("Reading from your record system: {read} entries so far. This page goes on by itself.");
+    let mut response = html(state, StatusCode::OK, notice("One moment", &text));
+    response.headers_mut().insert(header::REFRESH, header::HeaderValue::from_static("1"));
+    Some(response)
+}
+
+async fn answer(
+    state: &State,
+    access: &Access,
+    http: &HttpRequest,
+    client: Option<&str>,
+    made: Result<String>,
+) -> HttpResponse {
+    let status = made.as_ref().map_or_else(|error| error.status, |_| 200);
+    match trace(state, access, http, client, status).await.and(made) {
+        Ok(body) => html(state, StatusCode::OK, body),
+        Err(error) => refusal(state, &error),
+    }
+}
+
+fn day(state: &State, at: Timestamp) -> jiff::civil::Date {
+    state.pipeline.zone.to_datetime(at).date()
+}
+
+fn manner(state: &State) -> Manner {
+    Manner { time_zone: state.pipeline.zone.clone(), ..Manner::default() }
+}
+
+fn thresholds(state: &State) -> Thresholds {
+    let flags = &state.pipeline.constants.flag;
+    Thresholds { open: flags.open, watch: flags.watch }
+}
+
+async fn json(state: &State, kind: &'static str, id: &str) -> Result<Option<Value>> {
+    let stored = state.pipeline.store.read(&Key { kind, id: id.into() }).await?;
+    Ok(stored.filter(|version| !version.deleted).and_then(|version| serde_json::from_str(&version.json).ok()))
+}

@@ -38,6 +38,27 @@ fn gzip(megabytes: usize) -> Vec<u8> {
 }
 
 on_both! {
+    async fn many_reads_in_a_bundle_answer_with_bounded_bytes(server: &Server) {
+        let mut heavy = patient("a");
+        heavy["contact"] = json!([{"name": {"text": "x".repeat(500_000)}}]);
+        server.push(&[heavy]).await;
+        let read = json!({"request": {"method": "GET", "url": "Patient/a"}});
+        let bundle = |kind: &str| json!({"resourceType": "Bundle", "type": kind, "entry": vec![&read; 60]});
+        let answer = server.post("/fhir", &bundle("batch")).await;
+        assert_eq!(answer.status, 200);
+        let json = answer.json();
+        let answered = json["entry"].as_array().expect("entries");
+        let statuses: Vec<&str> = answered.iter().filter_map(|entry| entry["response"]["status"].as_str()).collect();
+        let good = statuses.iter().filter(|status| status.starts_with("200")).count();
+        assert!((30..40).contains(&good), "{statuses:?}");
+        assert!(statuses[good..].iter().all(|status| status.starts_with("413")), "{statuses:?}");
+        let refused = server.post("/fhir", &bundle("transaction")).await;
+        assert_eq!(refused.status, 413, "{}", refused.text.get(..500).unwrap_or_default());
+        discreet(&refused);
+    }
+}
+
+on_both! {
     async fn hostile_searches_are_bounded(server: &Server) {
         server.push(&[patient("a"), patient("b")]).await;
         let ids = vec!["a"; 10_000].join(",");

@@ -11,6 +11,28 @@ use crate::fhir::kinds::kind;
 use crate::fhir::outcome::{Issue, IssueType, operation_outcome};
 use serde_json::{Value, json};
 
+/// What the reads of one Bundle may answer together, bytes: a small request is not to cost a large answer.
+const READ_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What is left of [`READ_BYTES_MAX`].
+struct Room(usize);
+
+impl Room {
+    /// Before a read is carried out.
+    fn left(&self) -> Result<()> {
+        if self.0 > 0 {
+            return Ok(());
+        }
+        let most = READ_BYTES_MAX / 1024 / 1024;
+        let text = format!("The reads of a Bundle answer with {most} MiB at most: ask for the rest in another.");
+        Err(Error::new(IssueType::TooCostly, text))
+    }
+
+    fn take(&mut self, response: &Response) {
+        self.0 = self.0.saturating_sub(response.body.as_deref().map_or(0, str::len));
+    }
+}
+
 pub async fn post(state: &State, access: &Access, request: Request) -> Result<Response> {
     let prefer = request.prefer;
     let body = request.body.unwrap_or_default();
@@ -83,18 +105,24 @@ async fn first_look(
     reads: &[(usize, Request)],
     writes: &[crate::pipeline::ingest::Write],
 ) -> Result<()> {
+    let mut room = Room(READ_BYTES_MAX);
     for (index, request) in reads {
         let id = request.target.path.get(1).map(String::as_str);
         let comes = writes.iter().any(|write| {
             Some(write.kind) == request.target.path.first().map(String::as_str) && id.is_some_and(|id| write.names(id))
         });
-        match super::answer(state, access, request.clone()).await {
-            Err(error) if error.status == 403 || !comes => {
+        let looked = match room.left() {
+            Ok(()) => super::answer(state, access, request.clone()).await,
+            Err(full) => Err(full),
+        };
+        match looked {
+            Ok(response) => room.take(&response),
+            Err(error) if matches!(error.status, 403 | 413) || !comes => {
                 let expression = format!("Bundle.entry[{index}].request.url");
                 let issues: Vec<Issue> = error.issues.into_iter().map(|issue| placed(issue, &expression)).collect();
                 return Err(Error { issues, ..error });
             }
-            _ => {}
+            Err(_) => {}
         }
     }
     Ok(())
@@ -107,11 +135,20 @@ async fn batch(state: &State, access: &Access, prefer: Prefer, parts: Parts) -> 
     for (index, issues) in parts.refused {
         answers[index] = Some(refused_entry(&Error::from(issues).with_status(400)));
     }
+    let mut room = Room(READ_BYTES_MAX);
     for entry in parts.entries {
         let (index, expression) = (entry.index, entry.expression("request.url"));
         let request = request_of(entry, &base, prefer_in_bundle(prefer));
-        answers[index] = Some(match Box::pin(super::answer(state, access, request)).await {
-            Ok(response) => answer_entry(&base, &response),
+        let reads = matches!(request.verb, Verb::Get | Verb::Head);
+        let answer = match room.left() {
+            Err(full) if reads => Err(full),
+            _ => Box::pin(super::answer(state, access, request)).await,
+        };
+        answers[index] = Some(match answer {
+            Ok(response) => {
+                room.take(&response);
+                answer_entry(&base, &response)
+            }
             Err(mut error) => {
                 crate::api::respond::log(&error);
                 error.issues = error.issues.into_iter().map(|issue| placed(issue, &expression)).collect();

@@ -96,7 +96,8 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     let (trail, scribe) = Trail::start(Arc::clone(&pipeline), stopping);
     let started = clock.now();
     let secret = clock.new_id();
-    let state = web::Data::new(State { config, pipeline, metrics, smart, trail, started, secret });
+    let bulk = api::bulk::Jobs::new(tokio::runtime::Handle::current());
+    let state = web::Data::new(State { config, pipeline, metrics, smart, trail, bulk, started, secret });
     let shared = state.clone();
     let server = HttpServer::new(move || {
         App::new()

@@ -95,6 +95,20 @@ impl Access {
         Self { reach: Reach::Shares(shares), patient, asker: Some(Arc::new(asker)), terms, noted: Arc::default() }
     }
 
+    /// The same asker by what is granted to it as a system, nobody behind it; `None` where that is nothing.
+    #[must_use]
+    pub fn of_system(&self) -> Option<Self> {
+        let reach = match &self.reach {
+            Reach::All => Reach::All,
+            Reach::Shares(shares) => {
+                let of_system = shares.iter().filter(|share| share.grant.level == Level::System);
+                Reach::Shares(of_system.cloned().collect())
+            }
+        };
+        let some = !matches!(&reach, Reach::Shares(shares) if shares.is_empty());
+        some.then(|| Self { reach, noted: Arc::default(), ..self.clone() })
+    }
+
     fn shares(&self, kind: &str, right: Right) -> Option<impl Iterator<Item = &Share>> {
         match &self.reach {
             Reach::All => None,

@@ -173,7 +173,7 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
 }
 
 /// The whole body, decompressed, within its limits of size and time.
-async fn body(http: &HttpRequest, payload: web::Payload) -> Result<web::Bytes> {
+pub(super) async fn body(http: &HttpRequest, payload: web::Payload) -> Result<web::Bytes> {
     if let Some(encoding) = text(http.headers(), header::CONTENT_ENCODING)
         && !["gzip", "x-gzip", "deflate", "identity", ""].contains(&encoding.trim().to_ascii_lowercase().as_str())
     {

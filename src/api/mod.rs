@@ -3,6 +3,7 @@
 pub mod access;
 pub mod audit;
 mod auth;
+pub mod bulk;
 mod discovery;
 mod format;
 mod health;
@@ -36,6 +37,7 @@ pub struct State {
     pub metrics: metrics::Metrics,
     pub smart: Smart,
     pub trail: audit::Trail,
+    pub bulk: bulk::Jobs,
     /// When this process started: the CapabilityStatement's date.
     pub started: Timestamp,
     /// Of this process: what tokens in forms are made with.
@@ -58,6 +60,7 @@ pub fn configure(service: &mut web::ServiceConfig) {
         .route("/fhir/.well-known/smart-configuration", web::method(Method::OPTIONS).to(discovery::preflight))
         .route("/fhir/metadata", web::method(Method::OPTIONS).to(discovery::preflight))
         .service(web::scope("/app").configure(pages::configure))
+        .configure(bulk::configure)
         .service(
             web::scope("/fhir").route("", web::route().to(http::fhir)).route("/{path:.*}", web::route().to(http::fhir)),
         )

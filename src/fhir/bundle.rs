@@ -230,6 +230,36 @@ pub fn rewrite(resource: &mut Value, names: &std::collections::HashMap<String, S
     }
 }
 
+/// The resources of a Bundle of any type, or the one that stands alone. Entries named `urn:uuid:…` that have no id get
+/// that one, and references by such names, or by a `fullUrl`, become references to type and id.
+#[must_use]
+pub fn unpack(mut resource: Value) -> Vec<Value> {
+    if resource.get("resourceType").and_then(Value::as_str) != Some("Bundle") {
+        return vec![resource];
+    }
+    let Some(Value::Array(entries)) = resource.get_mut("entry").map(Value::take) else { return Vec::new() };
+    let mut names = std::collections::HashMap::new();
+    let mut out = Vec::with_capacity(entries.len());
+    for mut entry in entries {
+        let Some(mut inner) = entry.get_mut("resource").map(Value::take).filter(Value::is_object) else { continue };
+        if let Some(url) = entry.get("fullUrl").and_then(Value::as_str) {
+            let uuid = url.strip_prefix("urn:uuid:").filter(|_| inner.get("id").is_none());
+            if let Some(uuid) = uuid {
+                inner["id"] = Value::from(uuid);
+            }
+            let text = |key: &str| inner.get(key).and_then(Value::as_str);
+            if let (Some(kind), Some(id)) = (text("resourceType"), text("id")) {
+                names.insert(url.to_owned(), format!("{kind}/{id}"));
+            }
+        }
+        out.extend(unpack(inner));
+    }
+    if !names.is_empty() {
+        out.iter_mut().for_each(|inner| rewrite(inner, &names));
+    }
+    out
+}
+
 /// `Patient?identifier=http://mrn|7`: a type, then a question.
 fn is_search(reference: &str) -> bool {
     reference.split_once('?').is_some_and(|(kind, _)| kind.bytes().all(|b| b.is_ascii_alphabetic()))
@@ -302,6 +332,20 @@ mod tests {
         assert_eq!(resource["extension"][0]["valueUri"], "Patient/1");
         assert_eq!(resource["note"][0]["text"], "urn:uuid:a");
         assert_eq!(resource["identifier"][0]["system"], "urn:uuid:a");
+    }
+
+    #[test]
+    fn bundles_are_unpacked_with_their_names() {
+        let urn = "urn:uuid:7d0f3e2a-0d0e-4f0a-9a55-000000000001";
+        let all = unpack(json!({"resourceType": "Bundle", "type": "collection", "entry": [
+            {"fullUrl": urn, "resource": {"resourceType": "Patient"}},
+            {"fullUrl": "http://y/Task/3", "resource": {"resourceType": "Task", "id": "3", "for": {"reference": urn}}},
+            {"resource": {"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Flag", "subject": {"reference": "http://y/Task/3"}}}]}},
+            {"fullUrl": "http://y/nothing"}]}));
+        assert_eq!(all.len(), 3);
+        assert_eq!(all[0]["id"], "7d0f3e2a-0d0e-4f0a-9a55-000000000001");
+        assert_eq!(all[1]["for"]["reference"], "Patient/7d0f3e2a-0d0e-4f0a-9a55-000000000001");
+        assert_eq!(all[2]["subject"]["reference"], "Task/3");
     }
 
     #[test]

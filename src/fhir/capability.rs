@@ -11,8 +11,15 @@ pub const WRITES: &[&str] = &["create", "update", "patch", "delete"];
 /// Operations, the type whose they are alone (empty: every type's), and their definitions.
 const OPERATIONS: &[(&str, &str, &str)] = &[
     ("detect-rupture", "Patient", "https://tautline.example/fhir/OperationDefinition/detect-rupture"),
+    ("export", "Patient", "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export"),
     ("everything", "Patient", "http://hl7.org/fhir/OperationDefinition/Patient-everything"),
     ("validate", "", "http://hl7.org/fhir/OperationDefinition/Resource-validate"),
+];
+
+/// Operations of the system as a whole.
+const OF_SYSTEM: &[(&str, &str)] = &[
+    ("export", "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export"),
+    ("import", "https://tautline.example/fhir/OperationDefinition/import"),
 ];
 
 /// What this server does, as R4 says it. `interactions`: codes of R4 and names of operations (`$…`), as they are
@@ -25,6 +32,11 @@ pub fn statement(fhir_base: &str, date: &str, interactions: &[&str]) -> Value {
         // A batch comes in by the same door as a transaction.
         .filter(|code| interactions.contains(code) || **code == "batch" && interactions.contains(&"transaction"))
         .map(|code| json!({"code": code}))
+        .collect();
+    let operations: Vec<Value> = OF_SYSTEM
+        .iter()
+        .filter(|(name, _)| interactions.iter().any(|code| code.strip_prefix('$') == Some(name)))
+        .map(|(name, definition)| json!({"name": name, "definition": definition}))
         .collect();
     json!({
         "resourceType": "CapabilityStatement",
@@ -39,6 +51,7 @@ pub fn statement(fhir_base: &str, date: &str, interactions: &[&str]) -> Value {
         "kind": "instance",
         "software": {"name": "Tautline", "version": env!("CARGO_PKG_VERSION")},
         "implementation": {"description": "Tautline", "url": fhir_base},
+        "instantiates": ["http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"],
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
         "patchFormat": ["application/json-patch+json", "application/fhir+json", "application/fhir+xml"],
@@ -46,6 +59,7 @@ pub fn statement(fhir_base: &str, date: &str, interactions: &[&str]) -> Value {
             "mode": "server",
             "resource": resources,
             "interaction": of_system,
+            "operation": operations,
         }],
     })
 }
@@ -83,9 +97,10 @@ fn resource(row: &KindRow, interactions: &[&str]) -> Value {
         out["searchRevInclude"] = json!(back);
     }
     out["searchParam"] = json!(search_parameters(row.name));
+    let has = |name: &str| interactions.iter().any(|code| code.strip_prefix('$') == Some(name));
     let operations: Vec<Value> = OPERATIONS
         .iter()
-        .filter(|(name, of, _)| (of.is_empty() || *of == row.name) && interactions.contains(&&*format!("${name}")))
+        .filter(|(name, of, _)| (of.is_empty() || *of == row.name) && has(name))
         .map(|(name, _, definition)| json!({"name": name, "definition": definition}))
         .collect();
     if !operations.is_empty() {

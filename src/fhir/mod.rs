@@ -1,5 +1,6 @@
 //! The border: FHIR in, FHIR out. Nothing behind it knows FHIR.
 
+pub mod accept;
 pub mod artefacts;
 pub mod audit;
 pub mod bundle;

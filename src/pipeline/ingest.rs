@@ -149,7 +149,7 @@ pub trait Gate: Send + Sync {
 }
 
 /// Our own work.
-struct Ourselves;
+pub struct Ourselves;
 
 impl Gate for Ourselves {
     fn narrow(&self, _: &mut Query) -> Result<()> {

@@ -2,6 +2,7 @@
 
 pub mod assess;
 pub mod ingest;
+pub mod load;
 
 use crate::clock::Clock;
 use crate::detection::Constants;

@@ -100,6 +100,10 @@ on_both! {
             }
             for operation in list(&resource["operation"]) {
                 let name = text(&operation["name"]);
+                if name == "export" {
+                    assert_eq!(server.send(Method::GET, "/fhir/Patient/$export", &[("prefer", "respond-async")], None).await.status, 202);
+                    continue;
+                }
                 let (method, path) = match name.as_str() {
                     "validate" => (Method::POST, format!("/fhir/{kind}/$validate")),
                     _ => (Method::GET, format!("/fhir/{kind}/least2/${name}")),
@@ -110,6 +114,14 @@ on_both! {
                 }
                 assert_eq!(allowed(server, method, &path, body).await, 200, "{path}");
             }
+        }
+        for operation in list(&rest["operation"]) {
+            let status = match text(&operation["name"]).as_str() {
+                "export" => server.send(Method::GET, "/fhir/$export", &[("prefer", "respond-async")], None).await.status,
+                "import" => server.send(Method::POST, "/fhir/$import", &[("prefer", "respond-async"), ("content-type", "application/fhir+ndjson")], None).await.status,
+                other => panic!("an operation that nobody tries: {other}"),
+            };
+            assert!([202, 429].contains(&status.as_u16()), "{operation}: {status}");
         }
         for code in list(&rest["interaction"]) {
             let empty = |kind: &str| Some(json!({"resourceType": "Bundle", "type": kind}));

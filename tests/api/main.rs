@@ -4,6 +4,7 @@
 mod attacks;
 mod bad_input;
 mod browser;
+mod bulk;
 mod bundles;
 mod conformance;
 mod crash;

@@ -148,7 +148,8 @@ routes! {
 /// The interactions and operations (`$…`) of the table, each once: what the CapabilityStatement claims.
 pub fn interactions() -> impl Iterator<Item = &'static str> {
     let first = |at: usize, code: &str| ROUTES.iter().position(|route| route.code == code) == Some(at);
-    ROUTES.iter().enumerate().filter(move |(at, route)| first(*at, route.code)).map(|(_, route)| route.code)
+    let own = ROUTES.iter().enumerate().filter(move |(at, route)| first(*at, route.code)).map(|(_, route)| route.code);
+    own.chain(super::bulk::OPERATIONS.iter().copied())
 }
 
 /// Finds the line of the table and carries it out.

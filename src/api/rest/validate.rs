@@ -1,10 +1,10 @@
 //! `$validate`: the check of a write, without the write.
 
-use super::write::faults;
 use super::{Request, Response, read, row};
 use crate::api::State;
 use crate::api::access::Access;
 use crate::error::{Error, Result};
+use crate::fhir::accept::faults;
 use crate::fhir::outcome::{Issue, IssueType, Severity, operation_outcome};
 use serde_json::Value;
 

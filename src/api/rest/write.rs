@@ -4,11 +4,11 @@ use super::{Prefer, Request, Response, Return, expected, row, writable};
 use crate::api::access::Access;
 use crate::api::{State, judgements};
 use crate::error::{Error, Result};
+use crate::fhir::accept::faults;
 use crate::fhir::bundle::{Verb, pairs};
 use crate::fhir::kinds::{KindRow, Writer};
 use crate::fhir::outcome::{Issue, IssueType, operation_outcome};
 use crate::fhir::write::judgement;
-use crate::fhir::{check, read};
 use crate::pipeline::ingest::{Action, Done, Target, Write};
 use crate::smart::scope::Right;
 use serde_json::Value;
@@ -127,31 +127,6 @@ pub(super) fn checked(kind: &str, body: Option<Value>, prefix: &str, id: Option<
         return Err(error);
     }
     Ok(resource)
-}
-
-/// What is wrong with a resource of type `kind`, and, where it goes to a URL with an id, with that.
-pub(super) fn faults(kind: &str, resource: &Value, root: &str, id: Option<&str>) -> Vec<Issue> {
-    let sent = resource.get("resourceType").and_then(Value::as_str);
-    if sent.is_some_and(|sent| sent != kind) {
-        let text = format!("The resource's type is not the one of the URL ({kind}).");
-        return vec![Issue::error(IssueType::Invalid, text).at(format!("{root}.resourceType"))];
-    }
-    let mut issues = check::check_at(resource, root);
-    if let Some(id) = id
-        && resource.get("id").and_then(Value::as_str) != Some(id)
-    {
-        let text = "The resource needs the id that stands in the URL.";
-        issues.push(Issue::error(IssueType::Value, text).at(format!("{root}.id")));
-    }
-    if kind == "Questionnaire"
-        && !issues.iter().any(Issue::refuses)
-        && let Err(problem) = read::definition(resource)
-    {
-        let text = format!("The scoring in this Questionnaire cannot be used; expected: {}.", problem.expected);
-        let place = problem.expression.replacen("Questionnaire", root, 1);
-        issues.push(Issue::error(IssueType::BusinessRule, text).at(place));
-    }
-    issues
 }
 
 /// The answer to a write, as `Prefer` asks for it.

@@ -62,8 +62,32 @@ pub fn fact(resource: &Value, context: &ReadContext) -> Option<Fact> {
     }
 }
 
+/// In `meta` of what a Tautline exports: the `meta.lastUpdated` that it was sent, which a server's own stamp has taken
+/// the place of; `false`: there was none.
+pub const SENT: &str = "https://tautline.example/fhir/StructureDefinition/sent-last-updated";
+
 /// `meta.lastUpdated` as the sender wrote it.
+#[must_use]
 pub fn sender_updated(resource: &Value) -> Option<Timestamp> {
-    let text = json::text(resource.get("meta")?, "lastUpdated")?;
+    let meta = resource.get("meta")?;
+    let extensions = meta.get("extension").and_then(Value::as_array);
+    let sent = extensions.into_iter().flatten().find(|one| json::text(one, "url") == Some(SENT));
+    let text = match sent {
+        Some(sent) => json::text(sent, "valueInstant")?,
+        None => json::text(meta, "lastUpdated")?,
+    };
     time::instant(text, &TimeZone::UTC)
+}
+
+/// Says in `meta` what was sent.
+pub fn say_sent(resource: &mut Value, sent: Option<Timestamp>) {
+    let extension = match sent {
+        Some(at) => serde_json::json!({"url": SENT, "valueInstant": at.to_string()}),
+        None => serde_json::json!({"url": SENT, "valueBoolean": false}),
+    };
+    let Some(meta) = resource.get_mut("meta").and_then(Value::as_object_mut) else { return };
+    let mut kept: Vec<Value> = meta.get("extension").and_then(Value::as_array).cloned().unwrap_or_default();
+    kept.retain(|one| json::text(one, "url") != Some(SENT));
+    kept.push(extension);
+    meta.insert("extension".into(), kept.into());
 }

@@ -1,0 +1,171 @@
+//! Bulk load: resources that come by the thousand, each for itself, written many to a transaction.
+
+use super::Pipeline;
+use super::ingest::{Action, Done, Gate, Target, Write};
+use crate::error::{Error, Result};
+use crate::fhir::accept::{self, Aside};
+use crate::fhir::outcome::Issue;
+use crate::fhir::write::judgement;
+use crate::store::{Key, Kind};
+use jiff::SignedDuration;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashSet};
+
+/// Resources written in one transaction.
+pub const BATCH: usize = 500;
+/// Clocks of two servers may differ by this much, seconds.
+const LEEWAY_SECONDS: i64 = 60;
+
+/// Where a resource stood: the file's number and the line, or the entry of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub file: usize,
+    pub line: u64,
+}
+
+/// A resource that may be kept.
+#[derive(Clone, Debug)]
+pub struct Loadable {
+    pub place: Place,
+    pub kind: Kind,
+    pub id: String,
+    pub resource: Value,
+}
+
+/// What became of a load so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    pub created: u64,
+    /// Stored anew, or there already as it is.
+    pub stood: u64,
+    /// Findings, and other types that are ours to write.
+    pub ours: u64,
+    /// Types that are not kept, and how many of each.
+    pub not_kept: BTreeMap<String, u64>,
+    pub refused: u64,
+}
+
+impl Loaded {
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.created + self.stood
+    }
+
+    /// Checks a resource; what is left aside is counted, and its faults handed to `tell`.
+    pub fn check(
+        &mut self,
+        place: Place,
+        mut resource: Value,
+        tell: &mut dyn FnMut(Place, &Issue),
+    ) -> Option<Loadable> {
+        match accept::bulk(&mut resource) {
+            Ok((kind, id)) => return Some(Loadable { place, kind, id, resource }),
+            Err(Aside::NotKept(name)) => *self.not_kept.entry(name).or_default() += 1,
+            Err(Aside::Ours(_)) => self.ours += 1,
+            Err(Aside::Refused(issues)) => {
+                self.refused += 1;
+                issues.iter().filter(|issue| issue.refuses()).for_each(|issue| tell(place, issue));
+            }
+        }
+        None
+    }
+
+    /// Counts one that was written.
+    pub fn count(&mut self, status: u16) {
+        if status == 201 { self.created += 1 } else { self.stood += 1 }
+    }
+}
+
+impl Pipeline {
+    /// Writes these, each for itself: one that is refused is told, and the others stay.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn load(
+        &self,
+        gate: &dyn Gate,
+        batch: Vec<Loadable>,
+        loaded: &mut Loaded,
+        tell: &mut (dyn FnMut(Place, &Issue) + Send),
+    ) -> Result<()> {
+        let mut rest = batch.into_iter().peekable();
+        while rest.peek().is_some() {
+            // One resource stands in a transaction once.
+            let mut seen = HashSet::new();
+            let mut part = Vec::new();
+            while let Some(next) = rest.next_if(|next| seen.insert((next.kind, next.id.clone()))) {
+                part.push(next);
+            }
+            self.load_part(gate, part, loaded, tell).await?;
+        }
+        Ok(())
+    }
+
+    async fn load_part(
+        &self,
+        gate: &dyn Gate,
+        part: Vec<Loadable>,
+        loaded: &mut Loaded,
+        tell: &mut (dyn FnMut(Place, &Issue) + Send),
+    ) -> Result<()> {
+        let mut kept = Vec::with_capacity(part.len());
+        for one in part {
+            if one.kind != "Observation" {
+                kept.push(one);
+                continue;
+            }
+            // Its Flag may not be here yet: findings follow what is loaded.
+            let latest = self.clock.now() + SignedDuration::from_secs(LEEWAY_SECONDS);
+            let faults = judgement::faults(&one.resource, one.kind, latest, &self.zone);
+            if !faults.is_empty() {
+                loaded.refused += 1;
+                faults.iter().for_each(|issue| tell(one.place, issue));
+            } else if self.is_finding(&one.id).await? {
+                loaded.ours += 1;
+            } else {
+                kept.push(one);
+            }
+        }
+        match self.write_all(gate, &kept).await {
+            Ok(done) => done.iter().for_each(|done| loaded.count(done.status)),
+            Err(error) if error.status >= 500 => return Err(error),
+            Err(_) => {
+                for one in kept {
+                    let place = one.place;
+                    match self.write_all(gate, std::slice::from_ref(&one)).await {
+                        Ok(done) => done.iter().for_each(|done| loaded.count(done.status)),
+                        Err(error) if error.status >= 500 => return Err(error),
+                        Err(error) => {
+                            loaded.refused += 1;
+                            error.issues.iter().for_each(|issue| tell(place, issue));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_all(&self, gate: &dyn Gate, all: &[Loadable]) -> Result<Vec<Done>> {
+        let write = |one: &Loadable| Write {
+            kind: one.kind,
+            full_url: None,
+            prefix: String::new(),
+            action: Action::Update {
+                target: Target::Id(one.id.clone()),
+                resource: one.resource.clone(),
+                if_match: None,
+                must_be_new: false,
+            },
+        };
+        self.write_by(gate, all.iter().map(write).collect()).await
+    }
+
+    /// A judgement never takes the place of a finding.
+    async fn is_finding(&self, id: &str) -> Result<bool> {
+        let stands = self.store.read(&Key { kind: "Observation", id: id.into() }).await.map_err(Error::from)?;
+        Ok(stands.filter(|version| !version.deleted).is_some_and(|version| {
+            !serde_json::from_str(&version.json).is_ok_and(|value: Value| judgement::is_judgement(&value))
+        }))
+    }
+}

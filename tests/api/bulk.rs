@@ -1,0 +1,230 @@
+//! `$export` and `$import`.
+
+use crate::on_both;
+use crate::server::{Answer, Backend, Place, Server};
+use crate::smart::{World, in_a_world};
+use crate::story::{appointment, at, patient, start_for, withdrawing};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+const ASYNC: (&str, &str) = ("prefer", "respond-async");
+
+/// Waits at the Content-Location of what was started.
+async fn waited(server: &Server, started: Answer, headers: &[(&str, &str)]) -> Answer {
+    let place = started.expect(202).header("content-location").strip_prefix(&server.base).expect("our own").to_owned();
+    for _ in 0..600 {
+        let answer = server.send(Method::GET, &place, headers, None).await;
+        if answer.status != 202 {
+            return answer;
+        }
+        assert!(!answer.header("x-progress").is_empty() && !answer.header("retry-after").is_empty());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the job does not end");
+}
+
+/// Every line of a manifest's part, by type.
+async fn lines(
+    server: &Server,
+    manifest: &Value,
+    part: &str,
+    headers: &[(&str, &str)],
+) -> BTreeMap<String, Vec<Value>> {
+    let mut out = BTreeMap::new();
+    for file in manifest[part].as_array().expect("a list") {
+        let path = file["url"].as_str().expect("a url").strip_prefix(&server.base).expect("our own").to_owned();
+        let answer = server.send(Method::GET, &path, headers, None).await.expect(200);
+        assert_eq!(answer.header("content-type"), "application/fhir+ndjson");
+        let all: Vec<Value> = answer.text.lines().map(|line| serde_json::from_str(line).expect("json")).collect();
+        assert_eq!(file["count"], all.len());
+        out.insert(file["type"].as_str().expect("a type").to_owned(), all);
+    }
+    out
+}
+
+async fn exported(server: &Server, path: &str) -> (Value, BTreeMap<String, Vec<Value>>) {
+    let started = server.send(Method::GET, path, &[ASYNC], None).await;
+    let manifest = waited(server, started, &[]).await.expect(200).json();
+    let all = lines(server, &manifest, "output", &[]).await;
+    (manifest, all)
+}
+
+async fn imported(server: &Server, ndjson: &str) -> (Value, Vec<Value>) {
+    let headers = [ASYNC, ("content-type", "application/fhir+ndjson")];
+    let started = server.send(Method::POST, "/fhir/$import", &headers, Some(ndjson.as_bytes().to_vec())).await;
+    let manifest = waited(server, started, &[]).await.expect(200).json();
+    let errors = lines(server, &manifest, "error", &[]).await.remove("OperationOutcome").unwrap_or_default();
+    (manifest["extension"]["https://tautline.example/fhir/import"].clone(), errors)
+}
+
+/// Findings by type and id, without what tells when and where they were written.
+async fn findings(server: &Server) -> BTreeMap<String, Value> {
+    let mut out = BTreeMap::new();
+    for kind in ["Flag", "Observation", "Provenance"] {
+        for mut one in server.all(&format!("{kind}?_count=500")).await {
+            one.as_object_mut().expect("object").remove("meta");
+            one.as_object_mut().expect("object").remove("recorded");
+            let text = one.to_string().replace(&server.base, "BASE");
+            out.insert(
+                format!("{kind}/{}", one["id"].as_str().expect("id")),
+                serde_json::from_str(&text).expect("json"),
+            );
+        }
+    }
+    out
+}
+
+on_both! {
+    async fn everything_leaves_and_comes_back_the_same(server: &Server) {
+        let start = start_for(16);
+        let mut all = withdrawing("a", &start, 4);
+        all.extend(withdrawing("b", &start, 2));
+        // Homework that is known to be done by when it was sent, or not at all.
+        for (id, sent) in [("a-h3", Some("2020-01-01T00:00:00Z")), ("b-h3", None)] {
+            let task = all.iter_mut().find(|one| one["id"] == id).expect("homework");
+            task.as_object_mut().expect("object").remove("executionPeriod");
+            if let Some(sent) = sent { task["meta"] = json!({"lastUpdated": sent}); }
+        }
+        server.push(&all).await;
+        server.settle().await;
+        let flags = server.all("Flag?patient=a").await;
+        let judgement = json!({"resourceType": "Observation", "id": "j1", "status": "final", "code": {"coding": [{"system": "https://tautline.example/fhir/CodeSystem/signal", "code": "judgement"}]},
+            "subject": {"reference": "Patient/a"}, "focus": [{"reference": format!("Flag/{}", flags[0]["id"].as_str().expect("id"))}], "issued": jiff::Timestamp::now().to_string(), "effectiveDateTime": jiff::Timestamp::now().to_string(),
+            "valueCodeableConcept": {"coding": [{"system": "https://tautline.example/fhir/CodeSystem/judgement", "code": "named-in-session"}]}});
+        server.put("/fhir/Observation/j1", &judgement).await.expect(201);
+        server.settle().await;
+        let (manifest, types) = exported(server, "/fhir/$export").await;
+        assert_eq!((manifest["requiresAccessToken"].as_bool(), manifest["deleted"].as_array().map(Vec::len)), (Some(false), Some(0)));
+        assert!(types["Flag"].len() >= 2 && types["Patient"].len() == 2 && !types.contains_key("AuditEvent"), "{:?}", types.keys());
+        let text: String = types.values().flatten().map(|one| format!("{one}\n")).collect();
+        let place = Place::new(Backend::Sqlite).await.expect("a place");
+        let other = Server::start(&place).await;
+        let (summary, errors) = imported(&other, &text).await;
+        assert_eq!(errors, Vec::<Value>::new());
+        assert_eq!(summary["refused"], 0);
+        assert_eq!(summary["created"], all.len() + 1);
+        other.settle().await;
+        let (here, there) = (findings(server).await, findings(&other).await);
+        assert!(here.len() > 100, "{}", here.len());
+        for (key, one) in &here {
+            assert_eq!(Some(one), there.get(key), "{key}");
+        }
+        assert_eq!(here.len(), there.len());
+        // Again: nothing new.
+        let (summary, _) = imported(&other, &text).await;
+        assert_eq!((&summary["created"], &summary["updatedOrUnchanged"]), (&json!(0), &json!(all.len() + 1)));
+        assert_eq!(other.get("/fhir/Appointment/a-a1/_history").await.json()["total"], 1);
+        other.stop().await;
+    }
+
+    async fn what_is_asked_for_is_exported(server: &Server) {
+        let org = json!({"resourceType": "Organization", "id": "o", "name": "O"});
+        server.push(&[patient("p"), org, appointment("p", 1, at("2026-03-02T10:00:00Z", 0), "booked"), patient("q")]).await;
+        let (_, types) = exported(server, "/fhir/$export?_type=Patient,Organization&_outputFormat=ndjson").await;
+        assert_eq!(types.keys().collect::<Vec<_>>(), ["Organization", "Patient"]);
+        let (_, types) = exported(server, "/fhir/Patient/$export?_type=Appointment").await;
+        assert_eq!(types["Appointment"].len(), 1);
+        let (_, types) = exported(server, "/fhir/Patient/$export").await;
+        assert!(!types.contains_key("Organization") && !types.contains_key("Device") && types["Patient"].len() == 2);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        let now = server.put("/fhir/Patient/r", &patient("r")).await.expect(201).json()["meta"]["lastUpdated"].as_str().expect("an instant").to_owned();
+        server.delete("/fhir/Patient/q").await.expect(204);
+        let (manifest, types) = exported(server, &format!("/fhir/$export?_type=Patient&_since={now}")).await;
+        assert_eq!(types["Patient"].len(), 1);
+        let gone = lines(server, &manifest, "deleted", &[]).await;
+        assert_eq!(gone["Bundle"][0]["entry"][0]["request"], json!({"method": "DELETE", "url": "Patient/q"}));
+        let body = json!({"resourceType": "Parameters", "parameter": [{"name": "_type", "valueString": "Patient"}]});
+        let started = server.with(Method::POST, "/fhir/$export", &[ASYNC], &body).await;
+        assert_eq!(lines(server, &waited(server, started, &[]).await.expect(200).json(), "output", &[]).await.len(), 1);
+        for (path, status) in [("/fhir/$export?_outputFormat=csv", 400), ("/fhir/$export?_type=Medication", 400), ("/fhir/Patient/$export?_type=Organization", 400), ("/fhir/$export?_since=then", 400), ("/fhir/$export?colour=red", 400), ("/fhir/Group/1/$export", 404)] {
+            let refused = server.send(Method::GET, path, &[ASYNC], None).await.expect(status);
+            assert!(!refused.issues().is_empty(), "{path}");
+        }
+        server.get("/fhir/$export").await.expect(400);
+    }
+
+    async fn jobs_are_cancelled_and_forgotten(server: &Server) {
+        let started = server.send(Method::GET, "/fhir/$export", &[ASYNC], None).await.expect(202);
+        let place = started.header("content-location").strip_prefix(&server.base).expect("our own").to_owned();
+        server.get(&place).await.expect(202);
+        server.get(&format!("{place}/0.ndjson")).await.expect(404);
+        server.delete(&place).await.expect(202);
+        let gone = server.get(&place).await.expect(404);
+        assert_eq!(gone.issues()[0].0, "not-found");
+        server.delete(&place).await.expect(404);
+        // Two at a time.
+        let mut places = Vec::new();
+        for _ in 0..2 {
+            let started = server.send(Method::GET, "/fhir/$export", &[ASYNC], None).await.expect(202);
+            places.push(started.header("content-location").strip_prefix(&server.base).expect("our own").to_owned());
+        }
+        let third = server.send(Method::GET, "/fhir/$export", &[ASYNC], None).await.expect(429);
+        assert!(!third.header("retry-after").is_empty());
+    }
+
+    async fn lines_at_fault_are_told_and_the_others_stay(server: &Server) {
+        let bundle = json!({"resourceType": "Bundle", "type": "collection", "entry": [
+            {"fullUrl": "urn:uuid:7d0f3e2a-0d0e-4f0a-9a55-000000000001", "resource": {"resourceType": "Patient", "active": true}},
+            {"resource": {"resourceType": "Task", "id": "t", "status": "requested", "intent": "order", "for": {"reference": "urn:uuid:7d0f3e2a-0d0e-4f0a-9a55-000000000001"}}}]});
+        let text = format!("{}\n\n{{half\n{}\n{}\n{}\n{}\n{bundle}\n", patient("ok"), json!({"resourceType": "Patient", "id": "bad", "gender": "x"}),
+            json!({"resourceType": "Medication", "id": "m"}), json!({"resourceType": "Flag", "id": "f", "status": "active", "code": {"text": "x"}, "subject": {"reference": "Patient/ok"}}), json!({"resourceType": "Organization", "name": "without an id"}));
+        let (summary, errors) = imported(server, &text).await;
+        assert_eq!(summary, json!({"created": 4, "updatedOrUnchanged": 0, "findingsLeftOut": 1, "refused": 2, "otherTypes": {"Medication": 1}}));
+        let told: Vec<String> = errors.iter().map(|one| format!("{} {}", one["issue"][0]["diagnostics"].as_str().expect("words"), one["issue"][0]["expression"][0])).collect();
+        assert!(told.len() == 2 && told[0].starts_with("Line 3: ") && told[1].starts_with("Line 4: ") && told[1].ends_with("\"Patient.gender\""), "{told:?}");
+        assert_eq!(server.get("/fhir/Task/t").await.expect(200).json()["for"]["reference"], "Patient/7d0f3e2a-0d0e-4f0a-9a55-000000000001");
+        imported(server, &text).await;
+        assert_eq!(server.all("Organization").await.len(), 1);
+        server.send(Method::POST, "/fhir/$import", &[ASYNC, ("content-type", "application/fhir+json")], Some(b"{}".to_vec())).await.expect(415);
+    }
+}
+
+in_a_world! {
+    async fn systems_alone_and_what_their_scopes_cover(world: &World) {
+        world.two_clients().await;
+        let ask = async |token: &str, method: Method, path: &str| {
+            let bearer = format!("Bearer {token}");
+            world.server.send(method, path, &[("authorization", &bearer), ASYNC], None).await
+        };
+        world.server.send(Method::GET, "/fhir/$export", &[ASYNC], None).await.expect(401);
+        ask(&world.patient_token("a", "patient/*.rs"), Method::GET, "/fhir/$export").await.expect(403);
+        ask(&world.token("user/*.rs"), Method::GET, "/fhir/$export").await.expect(403);
+        ask(&world.token("system/Task.c"), Method::GET, "/fhir/$export").await.expect(403);
+        let token = world.token("system/Task.rs system/Patient.rs user/*.rs");
+        ask(&token, Method::GET, "/fhir/$export?_type=Appointment").await.expect(403);
+        let bearer = format!("Bearer {token}");
+        let own = [("authorization", bearer.as_str())];
+        let started = ask(&token, Method::GET, "/fhir/$export").await.expect(202);
+        let place = started.header("content-location").strip_prefix(&world.server.base).expect("our own").to_owned();
+        let manifest = waited(&world.server, started, &own).await.expect(200).json();
+        assert_eq!(manifest["requiresAccessToken"], true);
+        let types = lines(&world.server, &manifest, "output", &own).await;
+        assert_eq!(types.keys().collect::<Vec<_>>(), ["Patient", "Task"]);
+        // Nobody else's, and not with less than it takes.
+        let mut claims = world.claims("system/*.rs");
+        claims["client_id"] = json!("another");
+        let another = world.signer.sign(&claims);
+        let file = manifest["output"].as_array().expect("files").iter().find(|file| file["type"] == "Task").expect("tasks")["url"].as_str().expect("a url").strip_prefix(&world.server.base).expect("our own").to_owned();
+        for path in [&place, &file] {
+            ask(&another, Method::GET, path).await.expect(404);
+            world.server.get(path).await.expect(401);
+        }
+        ask(&another, Method::DELETE, &place).await.expect(404);
+        ask(&world.token("system/Patient.rs"), Method::GET, &file).await.expect(403);
+        // The trail: who started it, whose data is in it, who took the files.
+        for client in ["a", "b"] {
+            let events = world.trail(&format!("patient={client}&action=E"), 1).await;
+            assert!(events.iter().any(|event| event.to_string().contains("\"operation\"")), "{events:?}");
+        }
+        // An import asks for the rights of each write.
+        let import = async |scope: &str| {
+            let bearer = format!("Bearer {}", world.token(scope));
+            let headers = [("authorization", bearer.as_str()), ASYNC, ("content-type", "application/fhir+ndjson")];
+            let started = world.server.send(Method::POST, "/fhir/$import", &headers, Some(patient("new").to_string().into_bytes())).await;
+            waited(&world.server, started, &headers[..1]).await.expect(200).json()["extension"]["https://tautline.example/fhir/import"].clone()
+        };
+        assert_eq!(import("system/Patient.rs").await["refused"], 1);
+        assert_eq!(import("system/Patient.cu").await["created"], 1);
+    }
+}

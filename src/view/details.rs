@@ -63,7 +63,7 @@ fn evidence(model: &PageModel, record: &Record, now: &Assessment) -> Markup {
             table class="evidence" {
                 thead { tr { @for heading in ui::EVIDENCE_HEADINGS { th scope="col" { (heading) } } th { span class="unseen" { (ui::AS_A_BAR) } } } }
                 tbody {
-                    tr { th scope="row" { (ui::CARRIED) } td {} (amount(now.carried)) td { (bar(now.carried)) } }
+                    tr { th scope="row" { (ui::CARRIED) } td {} (amount(now.carried, model)) td { (bar(now.carried)) } }
                     @for kind in SignalKind::ALL {
                         @let signal = now.signal(kind);
                         @let line = words::signal_line(record, kind, &model.person, &model.manner);
@@ -74,11 +74,11 @@ fn evidence(model: &PageModel, record: &Record, now: &Assessment) -> Markup {
                             } @else {
                                 td { (words::evidence_seen(record, kind, &line)) }
                             }
-                            (amount(signal.evidence))
+                            (amount(signal.evidence, model))
                             td { (bar(signal.evidence)) }
                         }
                     }
-                    tr class="sum" { th scope="row" { (ui::SUM) } td {} (amount(sum)) td {} }
+                    tr class="sum" { th scope="row" { (ui::SUM) } td {} (amount(sum, model)) td {} }
                     tr class="sum" { th scope="row" { (ui::PROBABILITY) } td { (ui::pattern(now.pattern)) } td class="number" { (percent(now.probability)) } td {} }
                     tr { th scope="row" { (ui::WITHOUT_SCORE) } td { (words::threshold(model.thresholds.open)) } td class="number" { (percent(now.engagement_probability)) } td {} }
                 }
@@ -87,9 +87,9 @@ fn evidence(model: &PageModel, record: &Record, now: &Assessment) -> Markup {
     }
 }
 
-fn amount(nats: f64) -> Markup {
+fn amount(nats: f64, model: &PageModel) -> Markup {
     let rounded = (nats * 100.0).round() / 100.0;
-    html! { td class="number" { @if rounded > 0.0 { "+" } @if rounded < 0.0 { "−" } (format!("{:.2}", rounded.abs())) } }
+    html! { td class="number" { @if rounded > 0.0 { "+" } @if rounded < 0.0 { "−" } (words::decimal(rounded.abs(), 2, &model.manner)) } }
 }
 
 /// Right of the middle speaks for a rupture, left against it.
@@ -141,7 +141,7 @@ fn values(model: &PageModel, record: &Record) -> Markup {
                     @for column in record.columns.iter().rev() {
                         tr class=[column.recent.then_some("recent")] {
                             th scope="row" { (session_cell(model, column)) }
-                            @for text in cells(column) { td { (text) } }
+                            @for text in cells(model, column) { td { (text) } }
                         }
                     }
                 }
@@ -163,20 +163,23 @@ fn session_cell(model: &PageModel, column: &Column) -> Markup {
     }
 }
 
-fn cells(column: &Column) -> [String; 7] {
+fn cells(model: &PageModel, column: &Column) -> [String; 7] {
+    let manner = &model.manner;
     let none = || ui::NONE.to_owned();
     let score = column.score;
-    let homework = column.homework.iter().map(|h| words::homework_cell(h)).collect::<Vec<_>>().join("; ");
+    let homework = column.homework.iter().map(|h| words::homework_cell(h, manner)).collect::<Vec<_>>().join("; ");
     let alliance = column
         .alliance
         .iter()
-        .filter_map(|a| Some(format!("{} {}", a.measure.name, words::amount(a.score?))))
+        .filter_map(|a| Some(format!("{} {}", a.measure.name, words::points(a.score?, &a.measure, manner))))
         .collect::<Vec<_>>()
         .join("; ");
     let filled = |text: String| if text.is_empty() { none() } else { text };
     [
-        score.map_or_else(none, |s| words::amount(s.score)),
-        score.map_or_else(none, |s| format!("{} to {}", words::amount(s.expected.0), words::amount(s.expected.1))),
+        score.map_or_else(none, |s| words::points(s.score, &s.measure, manner)),
+        score.map_or_else(none, |s| {
+            format!("{} to {}", words::amount(s.expected.0, manner), words::amount(s.expected.1, manner))
+        }),
         filled(column.rom.iter().map(|r| words::rom_cell(r)).collect::<Vec<_>>().join("; ")),
         filled(homework),
         filled(column.attendance.iter().map(|o| ui::attendance(*o)).collect::<Vec<_>>().join("; ")),

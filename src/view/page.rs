@@ -20,9 +20,13 @@ pub fn page(model: &PageModel) -> Markup {
                 (flag(&words::engagement_flag(&record, &model.person, &model.manner)))
                 (flag(&words::response_flag(&record, &model.manner)))
             }
+            @let listen = words::listen_for(&record, &model.person);
+            @if let Some(first) = listen.first() {
+                p class="first" { strong { (ui::LISTEN_FIRST) } " " (first) }
+            }
             (sheet::sheet(model, &record))
             div class="two" {
-                (listen_for(model, &record))
+                (listen_for(&listen, &record))
                 (afterwards::afterwards(model, &record))
             }
             (details::small_print(model, &record))
@@ -47,8 +51,8 @@ fn looking_back(model: &PageModel, record: &Record) -> Markup {
 }
 
 fn who(model: &PageModel, record: &Record) -> Markup {
-    let number = model.session_number.unwrap_or_else(|| kept(model) + 1);
     let next = next_session(model);
+    let number = model.session_number.unwrap_or_else(|| kept(model, next) + 1);
     html! {
         header {
             h1 { (if model.person.name.trim().is_empty() { ui::UNNAMED } else { &model.person.name }) }
@@ -70,11 +74,12 @@ fn who(model: &PageModel, record: &Record) -> Markup {
     }
 }
 
-/// Sessions that took place.
-fn kept(model: &PageModel) -> u32 {
+/// Sessions that took place before the one that is next, or has just begun.
+fn kept(model: &PageModel, next: Option<Timestamp>) -> u32 {
+    let before = next.unwrap_or(model.course.as_of).min(model.course.as_of);
     let kept = |slot: &&Slot| {
         matches!(slot.outcome, SlotOutcome::Kept { .. })
-            && slot.start < model.course.as_of
+            && slot.start < before
             && slot.outcome_known < model.course.as_of
     };
     u32::try_from(model.timeline.slots.iter().filter(kept).count()).unwrap_or(u32::MAX)
@@ -95,9 +100,14 @@ pub fn next_session(model: &PageModel) -> Option<Timestamp> {
             );
             !(called_off && slot.outcome_known <= model.course.as_of)
         })
-        .map(|slot| slot.start)
+        .map(|slot| start_known(slot, model.course.as_of))
         .filter(|start| *start > just_begun)
         .min()
+}
+
+/// Where the session stood as far as was known: it may have been moved since.
+fn start_known(slot: &Slot, as_of: Timestamp) -> Timestamp {
+    slot.moves.iter().find(|one| one.known >= as_of).map_or(slot.start, |one| one.from)
 }
 
 fn safety(model: &PageModel, record: &Record) -> Markup {
@@ -173,8 +183,7 @@ pub fn icon(name: &str) -> Markup {
     }
 }
 
-fn listen_for(model: &PageModel, record: &Record) -> Markup {
-    let items = words::listen_for(record, &model.person);
+fn listen_for(items: &[String], record: &Record) -> Markup {
     html! {
         section class="card listen" aria-labelledby="listen-h" {
             h2 id="listen-h" { (ui::LISTEN_FOR) }

@@ -63,7 +63,7 @@ fn rows(model: &PageModel, record: &Record, grids: &[&Grid; 2]) -> Markup {
     let items = record.columns.iter().filter_map(|c| c.rom_outcome().map(|r| r.expected)).max();
     let name = |kind| ui::row_name(kind, measure.map(|m| m.name.as_str()));
     html! {
-        (row("score", &name(SignalKind::RomTrajectory), measure.map_or("", |m| ui::better(m.worse)), &score, |title| {
+        (row("score", &name(SignalKind::RomTrajectory), &measure.map_or_else(String::new, |m| ui::score_sub(m.worse)), &score, |title| {
             measure.filter(|_| !score.absent).map(|m| pair(grids, |g| draw::score(g, m, title, &score.sentence())))
         }))
         (row("questionnaire", &name(SignalKind::RomEngagement), &ui::items_answered(items.unwrap_or(1)), &questionnaire, |title| {

@@ -94,6 +94,25 @@ fn ids_are_percent_encoded_wherever_they_stand_in_a_link() {
 }
 
 #[test]
+fn each_homework_of_a_session_has_its_mark() {
+    let mut case = all().into_iter().next().expect("a sample");
+    let seen = &mut case.course.steps[4].seen.homework;
+    let one = seen.first().expect("homework").clone();
+    *seen = ["Diary", "Walk", "Call a friend"]
+        .map(|title| crate::domain::HomeworkSeen {
+            source: crate::domain::Source::new(crate::domain::SourceKind::Task, title),
+            title: Some(title.into()),
+            ..one.clone()
+        })
+        .into();
+    case.timeline.homework.clear();
+    let html = drawn(&case);
+    for title in ["Diary", "Walk", "Call a friend"] {
+        assert!(html.contains(&format!(": {title}: ")), "{title}");
+    }
+}
+
+#[test]
 fn both_flags_always_stand_side_by_side() {
     for case in all() {
         let html = drawn(&case);
@@ -109,6 +128,7 @@ fn the_safety_item_stands_above_everything() {
     let html = drawn(case);
     let at = |text: &str| html.find(text).expect(text);
     assert!(at("Safety item answered above zero") < at("class=\"gist\""));
+    assert!(at("class=\"first\"") < at("class=\"card sheet\""));
     assert!(html.contains("value=\"safety-acknowledged\""));
 }
 

@@ -1,6 +1,6 @@
 //! The two flags, always both: what they say, since when and why.
 
-use super::grammar::{capital, date, figure, number};
+use super::grammar::{capital, date, figure, number, points};
 use super::record::Record;
 use super::seen::changes;
 use super::signals::{Line, covered, noun, raising};
@@ -11,6 +11,8 @@ use crate::domain::{Band, Closing, FlagKind, Pattern, ScoreSeen, SignalKind, Why
 const SCORES_MIN: usize = 3;
 /// Scores from which "flat" may be said.
 const FLAT_SCORES_MIN: usize = 4;
+/// Scores without change that make a plateau (detection's own rule).
+const PLATEAU_SCORES: usize = 5;
 /// A flat stretch stays within this share of reliable change: a slow drift is no flat line.
 const FLAT_RCI_SHARE: f64 = 0.25;
 
@@ -106,7 +108,7 @@ pub fn engagement_flag(record: &Record, person: &Person, manner: &Manner) -> Fla
             let recently = closed.filter(|(_, at)| record.recent().any(|c| c.start <= *at));
             let why = match recently {
                 Some((episode, at)) => format!("the flag closed on {}: {}", day(at), super::closing(episode)),
-                None if changes(record, &ENGAGEMENT).is_empty() => format!("nothing unusual {own}"),
+                None if changes(record, &ENGAGEMENT, manner).is_empty() => format!("nothing unusual {own}"),
                 None => format!("no pattern so far, {own}"),
             };
             FlagWords::new(Standing::Off, OF, "steady", why)
@@ -128,7 +130,7 @@ pub fn response_flag(record: &Record, manner: &Manner) -> FlagWords {
     let Some(last) = scores.last() else {
         return FlagWords::new(Standing::Unknown, OF, "no score yet", "no outcome questionnaire with a score");
     };
-    let trend = format!("{} {}", last.measure.name, trend(&scores));
+    let trend = format!("{} {}", last.measure.name, trend(&scores, manner));
     if record.ended().is_some() {
         return FlagWords::new(Standing::Ended, OF, "ended", trend);
     }
@@ -138,7 +140,7 @@ pub fn response_flag(record: &Record, manner: &Manner) -> FlagWords {
             Standing::On,
             OF,
             "not on track",
-            format!("since {since}; {}", not_on_track(episode.why, &scores)),
+            format!("since {since}; {}", not_on_track(episode.why, &scores, manner)),
         );
     }
     if scores.len() < SCORES_MIN {
@@ -148,6 +150,11 @@ pub fn response_flag(record: &Record, manner: &Manner) -> FlagWords {
         };
         return FlagWords::new(Standing::Unknown, OF, "too early to say", why);
     }
+    if let Some(best) = reliably_worse_than(&scores) {
+        let why =
+            format!("{trend}; once reliably worse than the best so far ({})", points(best, &last.measure, manner));
+        return FlagWords::new(Standing::Watch, OF, "worth watching", why);
+    }
     let why = format!("{trend}; {}", range(&scores));
     if worse_than_expected(last) {
         return FlagWords::new(Standing::Watch, OF, "worth watching", why);
@@ -155,19 +162,20 @@ pub fn response_flag(record: &Record, manner: &Manner) -> FlagWords {
     FlagWords::new(Standing::Off, OF, "on track", why)
 }
 
-fn not_on_track(why: Why, scores: &[&ScoreSeen]) -> String {
+fn not_on_track(why: Why, scores: &[&ScoreSeen], manner: &Manner) -> String {
     let Some(last) = scores.last() else { return String::new() };
     let name = &last.measure.name;
     match why {
-        Why::AboveExpected => format!("{name} {}, worse than the expected range twice running", trend(scores)),
-        Why::ReliableDeterioration => format!("{name} {}, reliably worse than the best so far", trend(scores)),
-        Why::Plateau => format!("{name} {}, still in the clinical range", trend(scores)),
-        Why::Signals | Why::NoContact | Why::SafetyAnswer => format!("{name} {}", trend(scores)),
+        Why::AboveExpected => format!("{name} {}, worse than the expected range twice running", trend(scores, manner)),
+        Why::ReliableDeterioration => format!("{name} {}, reliably worse than the best so far", trend(scores, manner)),
+        Why::Plateau => format!("{name} {}, still in the clinical range", plateau(scores, manner)),
+        Why::Signals | Why::NoContact | Why::SafetyAnswer => format!("{name} {}", trend(scores, manner)),
     }
 }
 
 pub(super) fn score_line(record: &Record, manner: &Manner) -> Line {
     let scores = record.scores();
+    let shown = |seen: &ScoreSeen| points(seen.score, &seen.measure, manner);
     let Some(last) = scores.last() else {
         return Line {
             main: "No score in this record".into(),
@@ -178,14 +186,15 @@ pub(super) fn score_line(record: &Record, manner: &Manner) -> Line {
     };
     if scores.len() == 1 {
         return Line {
-            main: format!("{} on {}", figure(last.score), date(last.at, record.as_of, manner)),
-            sub: format!("one score; {}", clinical(last)),
+            main: format!("{} on {}", shown(last), date(last.at, record.as_of, manner)),
+            sub: format!("one score; {}", clinical(last, manner)),
             ..Line::default()
         };
     }
     let track = match record.active(FlagKind::NotOnTrack) {
         Some(_) => "; not on track",
         None if scores.len() < SCORES_MIN || worse_than_expected(last) => "",
+        None if reliably_worse_than(&scores).is_some() => "; reliably worse than the best so far",
         None if record.ended().is_some() => "",
         None => "; on track",
     };
@@ -193,26 +202,27 @@ pub(super) fn score_line(record: &Record, manner: &Manner) -> Line {
         Some(_) if worse_than_expected(last) => format!("worse than the expected range{track}"),
         _ => format!("{}{track}", range(&scores)),
     };
-    Line { main: capital(&trend(&scores)), sub, ..Line::default() }
+    Line { main: capital(&trend(&scores, manner)), sub, ..Line::default() }
 }
 
 /// "18 to 10, flat for the last five scores"; "18 to 11, the last five between 10 and 11". The first figure is the
 /// first score, the second the latest.
-pub(super) fn trend(scores: &[&ScoreSeen]) -> String {
+pub(super) fn trend(scores: &[&ScoreSeen], manner: &Manner) -> String {
     let (Some(first), Some(last)) = (scores.first(), scores.last()) else {
         return String::new();
     };
+    let shown = |seen: &ScoreSeen| points(seen.score, &seen.measure, manner);
     let n = scores.len();
     if n == 1 {
-        return figure(last.score);
+        return shown(last);
     }
     let flat = flat(scores);
     if flat >= FLAT_SCORES_MIN {
         let (low, high) = scores[n - flat..]
             .iter()
             .fold((f64::MAX, f64::MIN), |(low, high), seen| (low.min(seen.score), high.max(seen.score)));
-        let (low, high) = (figure(low), figure(high));
-        let (from, to, last_ones) = (figure(first.score), figure(last.score), number(flat));
+        let (low, high) = (points(low, &last.measure, manner), points(high, &last.measure, manner));
+        let (from, to, last_ones) = (shown(first), shown(last), number(flat));
         return match (flat == n, low == high) {
             (true, true) => format!("flat at {to} for {last_ones} scores"),
             (true, false) => format!("{from} to {to}, all {last_ones} between {low} and {high}"),
@@ -220,25 +230,51 @@ pub(super) fn trend(scores: &[&ScoreSeen]) -> String {
             (false, false) => format!("{from} to {to}, the last {last_ones} between {low} and {high}"),
         };
     }
-    if let Some(turn) = turn(scores) {
+    if let Some(turn) = turn(scores, manner) {
         return turn;
     }
     if first.score == last.score {
-        return format!("{} then as now, over {} scores", figure(last.score), number(n));
+        return format!("{} then as now, over {} scores", shown(last), number(n));
     }
-    format!("{} to {} over {} scores", figure(first.score), figure(last.score), number(n))
+    format!("{} to {} over {} scores", shown(first), shown(last), number(n))
+}
+
+/// "17 to 13, the last five between 11 and 13": a plateau is told by the scores it was found in.
+pub(super) fn plateau(scores: &[&ScoreSeen], manner: &Manner) -> String {
+    let (Some(first), Some(last), n) = (scores.first(), scores.last(), scores.len()) else { return String::new() };
+    if flat(scores) >= PLATEAU_SCORES || n <= PLATEAU_SCORES {
+        return trend(scores, manner);
+    }
+    let shown = |score: f64| points(score, &last.measure, manner);
+    let (low, high) = scores[n - PLATEAU_SCORES..]
+        .iter()
+        .fold((f64::MAX, f64::MIN), |(low, high), seen| (low.min(seen.score), high.max(seen.score)));
+    let (from, to, last_ones) = (shown(first.score), shown(last.score), number(PLATEAU_SCORES));
+    format!("{from} to {to}, the last {last_ones} between {} and {}", shown(low), shown(high))
+}
+
+/// The best score, where the last one is worse than it by reliable change.
+pub(super) fn reliably_worse_than(scores: &[&ScoreSeen]) -> Option<f64> {
+    let last = scores.last()?;
+    let rci = last.measure.rci?;
+    let worse_by = |best: f64| if last.measure.worse == Worse::Up { last.score - best } else { best - last.score };
+    scores
+        .iter()
+        .map(|seen| seen.score)
+        .filter(|best| worse_by(*best) >= rci)
+        .max_by(|a, b| worse_by(*a).total_cmp(&worse_by(*b)))
 }
 
 /// "16 to 12, then up to 16": the best score lies well before the last one.
-fn turn(scores: &[&ScoreSeen]) -> Option<String> {
+fn turn(scores: &[&ScoreSeen], manner: &Manner) -> Option<String> {
     let (first, last) = (scores.first()?, scores.last()?);
     let better = |a: f64, b: f64| if last.measure.worse == Worse::Up { a < b } else { a > b };
     let best = scores.iter().copied().reduce(|a, b| if better(b.score, a.score) { b } else { a })?;
     let lost = (last.score - best.score).abs() >= last.measure.rci? / 2.0;
     let gained = better(best.score, first.score);
+    let shown = |seen: &ScoreSeen| points(seen.score, &seen.measure, manner);
     let way = if last.score > best.score { "up" } else { "down" };
-    (lost && gained)
-        .then(|| format!("{} to {}, then {way} to {}", figure(first.score), figure(best.score), figure(last.score)))
+    (lost && gained).then(|| format!("{} to {}, then {way} to {}", shown(first), shown(best), shown(last)))
 }
 
 /// How many of the last scores stay within a quarter of reliable change.
@@ -279,10 +315,10 @@ pub(super) fn worse_than_expected(seen: &ScoreSeen) -> bool {
     }
 }
 
-fn clinical(seen: &ScoreSeen) -> String {
+fn clinical(seen: &ScoreSeen, manner: &Manner) -> String {
     match seen.measure.cutoff {
-        Some(cut) if in_clinical_range(seen) => format!("in the clinical range (cut-off {})", figure(cut)),
-        Some(cut) => format!("not in the clinical range (cut-off {})", figure(cut)),
+        Some(cut) if in_clinical_range(seen) => format!("in the clinical range (cut-off {})", figure(cut, manner)),
+        Some(cut) => format!("not in the clinical range (cut-off {})", figure(cut, manner)),
         None => "this measure has no cut-off".into(),
     }
 }

@@ -1,6 +1,8 @@
 //! The gist: one to three sentences. What changed, over which weeks, what did not, and no more.
 
-use super::flags::{ENGAGEMENT, flat, in_clinical_range, score_word, trend, worse_than_expected};
+use super::flags::{
+    self, ENGAGEMENT, flat, in_clinical_range, reliably_worse_than, score_word, trend, worse_than_expected,
+};
 use super::grammar::{capital, date, list, number, weeks};
 use super::record::{Record, days_between};
 use super::seen::{all_usual, changes};
@@ -65,20 +67,20 @@ pub fn gist(record: &Record, person: &Person, manner: &Manner) -> Gist {
         };
         let said =
             said.say(format!("{} so far: too few to say what is usual for {}.", capital(&so_far), person.called()));
-        let changed = changes(record, &ENGAGEMENT);
+        let changed = changes(record, &ENGAGEMENT, manner);
         let said = match changed.as_slice() {
             [] => said,
             _ => said.say(format!(" {}.", capital(&list(&changed)))),
         };
         return match off_track {
-            Some(_) => said.say(response(record, person)),
+            Some(_) => said.say(response(record, person, manner)),
             None => said,
         };
     }
     let said = match (dropping, now.band) {
-        (Some(_), _) => return dropping_gist(record, person, off_track.is_some()),
+        (Some(_), _) => return dropping_gist(record, person, manner, off_track.is_some()),
         (None, Band::Watch | Band::Flag) => {
-            let changed = changed(record);
+            let changed = changed(record, manner);
             let weeks = number(record.window_weeks);
             match changed.is_empty() {
                 true => said.say(format!(
@@ -94,7 +96,7 @@ pub fn gist(record: &Record, person: &Person, manner: &Manner) -> Gist {
         (None, Band::NothingUnusual) if off_track.is_some() => said,
         (None, Band::NothingUnusual) => {
             let weeks = number(record.window_weeks);
-            let once = changes(record, &ENGAGEMENT);
+            let once = changes(record, &ENGAGEMENT, manner);
             match once.len() {
                 0 => said.say(format!("Nothing unusual for {} in the last {weeks} weeks.", person.her())),
                 1 => said.say(format!(
@@ -103,7 +105,7 @@ pub fn gist(record: &Record, person: &Person, manner: &Manner) -> Gist {
                     capital(&once[0])
                 )),
                 _ => said.say(format!(
-                    "In the last {weeks} weeks {}: no pattern so far, against {} own record.",
+                    "In the last {weeks} weeks: {}; no pattern so far, against {} own record.",
                     list(&once),
                     person.hers()
                 )),
@@ -113,17 +115,17 @@ pub fn gist(record: &Record, person: &Person, manner: &Manner) -> Gist {
     match off_track {
         Some(_) => {
             let lead = if said.parts.is_empty() { "" } else { " " };
-            let said = said.say(lead).strong(off_track_strong(record, person)).say(off_track_rest(record));
-            if now.band == Band::NothingUnusual { said.say(takes_part(record, person)) } else { said }
+            let said = said.say(lead).strong(off_track_strong(record, person)).say(off_track_rest(record, manner));
+            if now.band == Band::NothingUnusual { said.say(takes_part(record, person, manner)) } else { said }
         }
-        None => said.say(score_sentence(record, person)),
+        None => said.say(score_sentence(record, person, manner)),
     }
 }
 
 /// Beside a score off track: whether engagement changed too, short of a pattern.
-fn takes_part(record: &Record, person: &Person) -> String {
-    let once = changes(record, &ENGAGEMENT);
-    match (once.is_empty(), all_usual(record)) {
+fn takes_part(record: &Record, person: &Person, manner: &Manner) -> String {
+    let once = changes(record, &ENGAGEMENT, manner);
+    match (once.is_empty(), all_usual(record, manner)) {
         (true, true) => format!(
             " Nothing has changed in how {} takes part: questionnaires, homework and sessions are as usual.",
             person.she()
@@ -134,19 +136,19 @@ fn takes_part(record: &Record, person: &Person) -> String {
 }
 
 /// What changed, the signals that carry the flag first. Few enough to read at a glance.
-fn changed(record: &Record) -> Vec<String> {
+fn changed(record: &Record, manner: &Manner) -> Vec<String> {
     const PHRASES_MAX: usize = 4;
     let mut kinds = raising(record);
     kinds.extend(ENGAGEMENT.into_iter().filter(|kind| !raising(record).contains(kind)));
-    let mut said = changes(record, &kinds);
+    let mut said = changes(record, &kinds, manner);
     said.truncate(PHRASES_MAX);
     said
 }
 
-fn dropping_gist(record: &Record, person: &Person, off_track: bool) -> Gist {
+fn dropping_gist(record: &Record, person: &Person, manner: &Manner, off_track: bool) -> Gist {
     let weeks = number(record.window_weeks);
     let confrontation = record.current.is_some_and(|now| now.pattern == Pattern::Confrontation);
-    let changed = changed(record);
+    let changed = changed(record, manner);
     let (strong, last) = if confrontation {
         (
             format!("something seems not to sit well with {}", person.called()),
@@ -165,14 +167,20 @@ fn dropping_gist(record: &Record, person: &Person, off_track: bool) -> Gist {
     } else {
         said.say(format!("Over the last {weeks} weeks ")).strong(strong).say(format!(": {}.", list(&changed)))
     };
-    let said = match off_track {
-        true => said.say(" ").strong(off_track_strong(record, person)).say(off_track_rest(record)),
-        false => match score_word(record) {
-            Some(word) => said.say(format!(" {} score is {word}.", person.hers_capital())),
-            None => said,
-        },
-    };
-    if changed.is_empty() { said } else { said.say(last) }
+    match off_track {
+        // The pattern is that of the sentence before it.
+        true => {
+            let said = if changed.is_empty() { said } else { said.say(last) };
+            said.say(" ").strong(off_track_strong(record, person)).say(off_track_rest(record, manner))
+        }
+        false => {
+            let said = match score_word(record) {
+                Some(word) => said.say(format!(" {} score is {word}.", person.hers_capital())),
+                None => said,
+            };
+            if changed.is_empty() { said } else { said.say(last) }
+        }
+    }
 }
 
 fn no_contact(record: &Record, person: &Person, manner: &Manner) -> Gist {
@@ -208,7 +216,7 @@ fn off_track_strong(record: &Record, person: &Person) -> String {
     }
 }
 
-fn off_track_rest(record: &Record) -> String {
+fn off_track_rest(record: &Record, manner: &Manner) -> String {
     let scores = record.scores();
     let clinical = scores.last().is_some_and(|seen| in_clinical_range(seen));
     let plateau = record.active(FlagKind::NotOnTrack).is_some_and(|e| e.why == Why::Plateau);
@@ -217,14 +225,15 @@ fn off_track_rest(record: &Record) -> String {
         (true, false) => ", in the clinical range",
         (false, _) => "",
     };
-    format!(": {}{range}.", trend(&scores))
+    let course = if plateau { flags::plateau(&scores, manner) } else { trend(&scores, manner) };
+    format!(": {course}{range}.")
 }
 
-fn response(record: &Record, person: &Person) -> String {
-    format!(" {}{}", off_track_strong(record, person), off_track_rest(record))
+fn response(record: &Record, person: &Person, manner: &Manner) -> String {
+    format!(" {}{}", off_track_strong(record, person), off_track_rest(record, manner))
 }
 
-fn score_sentence(record: &Record, person: &Person) -> String {
+fn score_sentence(record: &Record, person: &Person, manner: &Manner) -> String {
     let scores = record.scores();
     let Some(last) = scores.last() else {
         return String::new();
@@ -242,8 +251,12 @@ fn score_sentence(record: &Record, person: &Person) -> String {
         " {} {} is {}: {}{}.",
         person.hers_capital(),
         last.measure.name,
-        if worse_than_expected(last) { "once worse than expected" } else { "on track" },
-        trend(&scores),
+        match (worse_than_expected(last), reliably_worse_than(&scores)) {
+            (true, _) => "once worse than expected",
+            (_, Some(_)) => "once reliably worse than the best so far",
+            _ => "on track",
+        },
+        trend(&scores, manner),
         if flat_too || scores.len() > 2 { clinical } else { "" }
     )
 }
@@ -262,13 +275,13 @@ pub fn caseload_line(record: &Record, person: &Person, manner: &Manner) -> Strin
         return text.split_inclusive(". ").next().unwrap_or(&text).trim().to_owned();
     }
     let calm = record.current.is_some_and(|now| now.band == Band::NothingUnusual);
-    let changed = changed(record);
-    let response = format!("{}{}", off_track_strong(record, person), off_track_rest(record));
+    let changed = changed(record, manner);
+    let response = format!("{}{}", off_track_strong(record, person), off_track_rest(record, manner));
     match (dropping, off_track, changed.is_empty()) {
         (true, true, false) => {
             let scores = record.scores();
             let name = scores.last().map_or("score", |seen| seen.measure.name.as_str());
-            capital(&format!("{}; {name} {}.", list(&changed), trend(&scores)))
+            capital(&format!("{}; {name} {}.", list(&changed), trend(&scores, manner)))
         }
         (true, false, false) => capital(&format!("{}.", list(&changed))),
         (true, _, true) => "More is coming back again; the flag still stands.".into(),

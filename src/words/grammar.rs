@@ -1,6 +1,7 @@
 //! Numbers, dates and lists as words.
 
 use super::Manner;
+use crate::domain::Measure;
 use jiff::Timestamp;
 
 const MONTHS: [&str; 12] = [
@@ -58,9 +59,21 @@ pub(super) fn list(parts: &[String]) -> String {
 }
 
 /// A figure as a clinician writes it: no needless decimals.
-pub(super) fn figure(value: f64) -> String {
+pub(super) fn figure(value: f64, manner: &Manner) -> String {
     let rounded = (value * 10.0).round() / 10.0;
-    if rounded.fract() == 0.0 { format!("{rounded:.0}") } else { format!("{rounded:.1}") }
+    if rounded.fract() == 0.0 { format!("{rounded:.0}") } else { decimal(rounded, 1, manner) }
+}
+
+/// With so many decimals.
+pub fn decimal(value: f64, digits: usize, manner: &Manner) -> String {
+    let text = format!("{value:.digits$}");
+    if manner.formats.decimal_comma { text.replace('.', ",") } else { text }
+}
+
+/// A score in its measure's points: whole where the items are, also where one left out was made up for.
+pub fn points(score: f64, measure: &Measure, manner: &Manner) -> String {
+    let whole = measure.items > 1 && ((measure.max - measure.min) / f64::from(measure.items)).fract() == 0.0;
+    figure(if whole { score.round() } else { score }, manner)
 }
 
 /// "9 March"; with the year where it is not the year of `now`.
@@ -72,17 +85,20 @@ pub fn date(at: Timestamp, now: Timestamp, manner: &Manner) -> String {
         - i32::from(then.year()) * 12
         - i32::from(then.month()))
     .abs();
-    if then.year() == today.year() || months_apart < 10 {
-        format!("{} {month}", then.day())
-    } else {
-        format!("{} {month} {}", then.day(), then.year())
+    let with_year = then.year() != today.year() && months_apart >= 10;
+    match (manner.formats.month_first, with_year) {
+        (false, false) => format!("{} {month}", then.day()),
+        (false, true) => format!("{} {month} {}", then.day(), then.year()),
+        (true, false) => format!("{month} {}", then.day()),
+        (true, true) => format!("{month} {}, {}", then.day(), then.year()),
     }
 }
 
 /// "9 Mar": for the axis and the small lines beside it.
 pub fn date_short(at: Timestamp, manner: &Manner) -> String {
     let then = at.to_zoned_datetime(manner.time_zone.clone());
-    format!("{} {}", then.day(), &MONTHS[month_index(then.month())][..3])
+    let month = &MONTHS[month_index(then.month())][..3];
+    if manner.formats.month_first { format!("{month} {}", then.day()) } else { format!("{} {month}", then.day()) }
 }
 
 pub fn day_name(at: Timestamp, manner: &Manner) -> &'static str {
@@ -93,7 +109,11 @@ pub fn day_name(at: Timestamp, manner: &Manner) -> &'static str {
 /// "14:00".
 pub fn time(at: Timestamp, manner: &Manner) -> String {
     let then = at.to_zoned_datetime(manner.time_zone.clone());
-    format!("{:02}:{:02}", then.hour(), then.minute())
+    if !manner.formats.clock_12 {
+        return format!("{:02}:{:02}", then.hour(), then.minute());
+    }
+    let half = if then.hour() < 12 { "AM" } else { "PM" };
+    format!("{}:{:02} {half}", (then.hour() + 11) % 12 + 1, then.minute())
 }
 
 /// "9 March, 13:40".

@@ -8,6 +8,7 @@
 
 mod change;
 mod flags;
+mod formats;
 mod gist;
 mod grammar;
 mod listen;
@@ -23,9 +24,11 @@ pub mod ui;
 
 pub use change::{closing, what_would_change};
 pub use flags::{FlagWords, Standing, engagement_flag, response_flag};
+pub use formats::Formats;
 pub use gist::{Gist, Part, caseload_line, gist};
 pub use grammar::{
-    date, date_and_time, date_short, day_name, iso_date, iso_instant, number, number_capital, time, times,
+    date, date_and_time, date_short, day_name, decimal, iso_date, iso_instant, number, number_capital, points, time,
+    times,
 };
 pub use listen::listen_for;
 pub use record::{Column, ColumnKind, Record};
@@ -65,11 +68,12 @@ impl Locale {
 pub struct Manner {
     pub locale: Locale,
     pub time_zone: TimeZone,
+    pub formats: Formats,
 }
 
 impl Default for Manner {
     fn default() -> Self {
-        Manner { locale: Locale::En, time_zone: TimeZone::UTC }
+        Manner { locale: Locale::En, time_zone: TimeZone::UTC, formats: Formats::default() }
     }
 }
 

@@ -29,16 +29,18 @@ pub fn safety_item(record: &Record, manner: &Manner) -> Option<SafetyWords> {
     };
     let measure = dated.map(|given| &given.measure).or(undated.map(|given| &given.measure));
     let answer = dated.and_then(|given| given.safety).or(undated.and_then(|given| given.safety));
-    Some(SafetyWords { title, text: text(measure.map(|m| m.name.as_str()), answer) })
+    Some(SafetyWords { title, text: text(measure.map(|m| m.name.as_str()), answer, manner) })
 }
 
-fn text(measure: Option<&str>, answer: Option<SafetyAnswer>) -> String {
+fn text(measure: Option<&str>, answer: Option<SafetyAnswer>, manner: &Manner) -> String {
     let asked = measure.map_or_else(
         || "The question about suicide or self-harm".to_owned(),
         |name| format!("The question about suicide or self-harm ({name}{})", item(name)),
     );
-    let answer = answer
-        .map_or_else(|| "above zero".to_owned(), |answer| format!("{}, where 0 is not at all", figure(answer.value)));
+    let answer = answer.map_or_else(
+        || "above zero".to_owned(),
+        |answer| format!("{}, where 0 is not at all", figure(answer.value, manner)),
+    );
     format!(
         "{asked} was answered {answer}. Please ask about it in the session. \
          It stays here until it is marked as seen, or a later answer is 0; the pattern below does not use it."

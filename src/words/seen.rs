@@ -1,7 +1,8 @@
 //! What changed in the last weeks, as short phrases for the gist.
 
+use super::Manner;
 use super::flags::ENGAGEMENT;
-use super::grammar::{counted, figure, times};
+use super::grammar::{counted, points, times};
 use super::record::{Column, Record};
 use super::signals::{content, median};
 use crate::domain::{AttendanceOutcome, HomeworkOutcome, RomOutcome, SignalKind, Worse};
@@ -10,22 +11,22 @@ use crate::domain::{AttendanceOutcome, HomeworkOutcome, RomOutcome, SignalKind, 
 const ALLIANCE_POINTS_MIN: f64 = 2.0;
 
 /// "two questionnaires missed", "homework mostly undone", "one session cancelled".
-pub(super) fn changes(record: &Record, kinds: &[SignalKind]) -> Vec<String> {
+pub(super) fn changes(record: &Record, kinds: &[SignalKind], manner: &Manner) -> Vec<String> {
     kinds
         .iter()
         .flat_map(|kind| match kind {
             SignalKind::RomEngagement => questionnaires(record),
-            SignalKind::HomeworkEngagement => homework(record).into_iter().collect(),
+            SignalKind::HomeworkEngagement => homework(record, manner).into_iter().collect(),
             SignalKind::Attendance => attendance(record),
-            SignalKind::AllianceMeasure => alliance(record).into_iter().collect(),
+            SignalKind::AllianceMeasure => alliance(record, manner).into_iter().collect(),
             SignalKind::RomTrajectory => Vec::new(),
         })
         .collect()
 }
 
 /// Everything in the last weeks was done, filled in and kept.
-pub(super) fn all_usual(record: &Record) -> bool {
-    changes(record, &ENGAGEMENT).is_empty()
+pub(super) fn all_usual(record: &Record, manner: &Manner) -> bool {
+    changes(record, &ENGAGEMENT, manner).is_empty()
         && record.recent().any(|c| !c.rom.is_empty())
         && record.recent().any(|c| !c.homework.is_empty())
         && record.recent().any(|c| !c.attendance.is_empty())
@@ -45,18 +46,21 @@ fn questionnaires(record: &Record) -> Vec<String> {
     }
 }
 
-fn homework(record: &Record) -> Option<String> {
+fn homework(record: &Record, manner: &Manner) -> Option<String> {
     let seen: Vec<HomeworkOutcome> = record.recent().flat_map(|c| &c.homework).map(|h| h.outcome).collect();
     let n = seen.len();
     let undone = seen.iter().filter(|o| **o == HomeworkOutcome::NotDone).count();
-    let done = seen.iter().filter(|o| **o == HomeworkOutcome::Done).count();
-    match (undone, n - done) {
+    let late = seen.iter().filter(|o| **o == HomeworkOutcome::Late).count();
+    let partly = seen.iter().filter(|o| **o == HomeworkOutcome::Partial).count();
+    match (undone, partly, late) {
         _ if n == 0 => None,
-        (u, _) if n > 1 && u == n => Some("homework not done".into()),
-        (u, _) if n > 1 && u * 2 > n => Some("homework mostly undone".into()),
-        (0, 0) => content(record).map(|what| format!("less in the homework ({what})")),
-        (0, less) => Some(format!("homework {} done in part or late", times(less))),
-        (u, _) => Some(format!("homework {} not done", times(u))),
+        (u, ..) if n > 1 && u == n => Some("homework not done".into()),
+        (u, ..) if n > 1 && u * 2 > n => Some("homework mostly undone".into()),
+        (0, 0, 0) => content(record, manner).map(|what| format!("less in the homework ({what})")),
+        (0, 0, late) => Some(format!("homework done late {}", times(late))),
+        (0, partly, 0) => Some(format!("homework done in part {}", times(partly))),
+        (0, ..) => Some(format!("homework done in part or late {}", times(partly + late))),
+        (u, ..) => Some(format!("homework not done {}", times(u))),
     }
 }
 
@@ -81,7 +85,7 @@ fn attendance(record: &Record) -> Vec<String> {
     parts
 }
 
-fn alliance(record: &Record) -> Option<String> {
+fn alliance(record: &Record, manner: &Manner) -> Option<String> {
     let last = record.columns.iter().flat_map(|c| &c.alliance).rfind(|a| a.score.is_some())?;
     let score = last.score?;
     let usual = median(
@@ -96,6 +100,12 @@ fn alliance(record: &Record) -> Option<String> {
         Worse::Up => score - usual,
         Worse::Down => usual - score,
     };
-    (worse_by >= ALLIANCE_POINTS_MIN)
-        .then(|| format!("{} {} after a usual {}", last.measure.name, figure(score), figure(usual)))
+    (worse_by >= ALLIANCE_POINTS_MIN).then(|| {
+        format!(
+            "{} {} after a usual {}",
+            last.measure.name,
+            points(score, &last.measure, manner),
+            points(usual, &last.measure, manner)
+        )
+    })
 }

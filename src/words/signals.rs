@@ -1,6 +1,6 @@
 //! One line a signal: what was seen in the last weeks, beside the client's own baseline.
 
-use super::grammar::{capital, counted, date, date_short, figure, number, times};
+use super::grammar::{capital, counted, date, date_short, figure, number, points, times};
 use super::record::{Column, Record};
 use super::{Manner, Person, RAISED_NATS_MIN};
 use crate::domain::{
@@ -44,7 +44,7 @@ pub fn signal_line(record: &Record, kind: SignalKind, person: &Person, manner: &
     let mut line = match kind {
         SignalKind::RomTrajectory => super::flags::score_line(record, manner),
         SignalKind::RomEngagement => questionnaire(record, manner),
-        SignalKind::HomeworkEngagement => homework(record, person),
+        SignalKind::HomeworkEngagement => homework(record, person, manner),
         SignalKind::Attendance => attendance(record, manner),
         SignalKind::AllianceMeasure => alliance(record, person, manner),
     };
@@ -141,14 +141,14 @@ fn questionnaire(record: &Record, manner: &Manner) -> Line {
                 Some(format!("{} left out on {on}", counted(left_out.into(), "item", "items")))
             }
             RomOutcome::Partial => Some(format!("begun and not finished on {on}")),
-            RomOutcome::Perfunctory => Some("under two seconds an item".into()),
+            RomOutcome::Perfunctory => Some(format!("under two seconds an item on {on}")),
             _ => None,
         }
     });
     Line::new(main, vec![usual, detail.unwrap_or_default()])
 }
 
-fn homework(record: &Record, person: &Person) -> Line {
+fn homework(record: &Record, person: &Person, manner: &Manner) -> Line {
     let recent: Vec<&HomeworkSeen> = record.recent().flat_map(|c| c.homework.iter().copied()).collect();
     let before: Vec<&HomeworkSeen> = record.baseline().flat_map(|c| c.homework.iter().copied()).collect();
     if record.columns.iter().all(|c| c.homework.is_empty()) {
@@ -187,18 +187,25 @@ fn homework(record: &Record, person: &Person) -> Line {
         b if done == 0 => format!("none of {b} done in full before"),
         b => format!("usually {done} of {b} done"),
     };
+    // One in part is no news that asks for a reason.
     let justified = recent.iter().map(|h| h.justified).fold(0.0, f64::max);
-    let why = match (undone + partly, justified) {
-        (0, _) => String::new(),
-        (_, j) if j >= 0.5 => format!("{} improvement may explain it", person.hers()),
+    let off_track = record.active(FlagKind::NotOnTrack).is_some();
+    let why = match (undone * 2 + partly, justified >= 0.5) {
+        (0 | 1, _) => String::new(),
+        (_, true) if off_track => String::new(),
+        (_, true) if raised(record, SignalKind::HomeworkEngagement) => {
+            format!("{} improvement may explain some of it", person.hers())
+        }
+        (_, true) => format!("{} improvement may explain it", person.hers()),
         _ if record.scores().is_empty() => String::new(),
         _ => "the score does not explain it".into(),
     };
-    Line::new(main, vec![usual, content(record).unwrap_or_default(), why])
+    Line::new(main, vec![usual, content(record, manner).unwrap_or_default(), why])
 }
 
-/// Quality, minutes or words against the client's own usual, where it changed.
-pub(super) fn content(record: &Record) -> Option<String> {
+/// Quality, minutes or words against the client's own usual, where the last two were both well below it: one alone
+/// is chance.
+pub(super) fn content(record: &Record, manner: &Manner) -> Option<String> {
     let kinds: [fn(&HomeworkSeen) -> Option<f64>; 3] = [|h| h.quality, |h| h.minutes, |h| h.words.map(f64::from)];
     let named = |i: usize, v: &str| match i {
         0 => format!("quality {v} of 4"),
@@ -207,9 +214,12 @@ pub(super) fn content(record: &Record) -> Option<String> {
     };
     kinds.into_iter().enumerate().find_map(|(i, read)| {
         let of = |c: &Column| c.homework_outcome().and_then(read);
-        let last = record.recent().filter_map(of).last()?;
         let usual = median(record.baseline().filter_map(of).collect())?;
-        (last < 0.7 * usual).then(|| format!("{}, usually {}", named(i, &figure(last)), figure(usual)))
+        let recent: Vec<f64> = record.recent().filter_map(of).collect();
+        let [.., before, last] = recent.as_slice() else { return None };
+        let (before, last) = (*before, *last);
+        (before.max(last) < 0.7 * usual)
+            .then(|| format!("{}, usually {}", named(i, &figure(last, manner)), figure(usual, manner)))
     })
 }
 
@@ -321,13 +331,23 @@ fn alliance(record: &Record, person: &Person, manner: &Manner) -> Line {
     };
     let main = match before {
         Some(usual) if worse_by(usual) >= 1.0 => {
-            format!("{name} {}, lower than {} usual {}", figure(*score), person.hers(), figure(usual))
+            format!(
+                "{name} {}, lower than {} usual {}",
+                points(*score, &last.measure, manner),
+                person.hers(),
+                points(usual, &last.measure, manner)
+            )
         }
         Some(usual) if worse_by(usual) <= -1.0 => {
-            format!("{name} {}, better than {} usual {}", figure(*score), person.hers(), figure(usual))
+            format!(
+                "{name} {}, better than {} usual {}",
+                points(*score, &last.measure, manner),
+                person.hers(),
+                points(usual, &last.measure, manner)
+            )
         }
-        Some(_) => format!("{name} {}, as usual", figure(*score)),
-        None => format!("{name} {}", figure(*score)),
+        Some(_) => format!("{name} {}, as usual", points(*score, &last.measure, manner)),
+        None => format!("{name} {}", points(*score, &last.measure, manner)),
     };
     let main = match last.measure.worse {
         Worse::Up => main.replace("lower than", "worse than"),
@@ -340,7 +360,7 @@ fn alliance(record: &Record, person: &Person, manner: &Manner) -> Line {
         main,
         vec![
             usual,
-            clinical.map_or_else(String::new, |cut| format!("below {}, worth asking about", figure(cut))),
+            clinical.map_or_else(String::new, |cut| format!("below {}, worth asking about", figure(cut, manner))),
             format!("given on {}", date_short(last.at, manner)),
         ],
     )
@@ -416,7 +436,7 @@ pub(super) fn pattern_line(record: &Record, person: &Person, manner: &Manner) ->
             Band::Flag => Line::new("Worth watching", vec![agree, alone, hint]),
             Band::Watch => Line::new("Worth watching", vec![agree, "not enough for a flag".into(), hint]),
             Band::NothingUnusual => Line::new(
-                if super::seen::changes(record, &super::flags::ENGAGEMENT).is_empty() {
+                if super::seen::changes(record, &super::flags::ENGAGEMENT, manner).is_empty() {
                     "Nothing unusual"
                 } else {
                     "No pattern so far"

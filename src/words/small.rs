@@ -20,7 +20,7 @@ pub fn session_and_time(
     let of = planned.map_or_else(String::new, |planned| format!(" of {planned}"));
     let when = match next {
         Some(at) if same_day(at, now, manner) => format!("today {}", time(at, manner)),
-        Some(at) => format!("{} {}, {}", day_name(at, manner), date(at, now, manner), time(at, manner)),
+        Some(at) => format!("{}, {}", day_and_date(at, now, manner), time(at, manner)),
         None => ui::NOTHING_BOOKED.into(),
     };
     format!("session {session}{of}, {when}")
@@ -100,8 +100,8 @@ pub fn left_out(sessions: usize) -> String {
     format!("{earlier} left out; looking back shows them.")
 }
 
-pub fn amount(value: f64) -> String {
-    figure(value)
+pub fn amount(value: f64, manner: &Manner) -> String {
+    figure(value, manner)
 }
 
 pub fn rom_cell(seen: &RomSeen) -> String {
@@ -110,11 +110,11 @@ pub fn rom_cell(seen: &RomSeen) -> String {
     name.map_or(what.clone(), |name| format!("{name} {what}"))
 }
 
-pub fn homework_cell(seen: &HomeworkSeen) -> String {
+pub fn homework_cell(seen: &HomeworkSeen, manner: &Manner) -> String {
     let mut parts = vec![ui::homework(seen.outcome).to_owned()];
     parts.extend(seen.completion.map(|share| format!("{:.0} %", share * 100.0)));
-    parts.extend(seen.quality.map(|q| format!("quality {} of 4", figure(q))));
-    parts.extend(seen.minutes.map(|m| format!("{} min", figure(m))));
+    parts.extend(seen.quality.map(|q| format!("quality {} of 4", figure(q, manner))));
+    parts.extend(seen.minutes.map(|m| format!("{} min", figure(m, manner))));
     parts.extend(seen.words.map(|w| format!("{w} words")));
     let what = parts.join(", ");
     match seen.title.as_deref().map(str::trim).filter(|title| !title.is_empty()) {
@@ -130,7 +130,12 @@ pub fn pattern_cell(now: &Assessment) -> String {
 
 /// "Monday 9 March".
 pub fn caseload_day(now: Timestamp, manner: &Manner) -> String {
-    format!("{} {}, {}", day_name(now, manner), date(now, now, manner), time(now, manner))
+    format!("{}, {}", day_and_date(now, now, manner), time(now, manner))
+}
+
+fn day_and_date(at: Timestamp, now: Timestamp, manner: &Manner) -> String {
+    let comma = if manner.formats.month_first { "," } else { "" };
+    format!("{}{comma} {}", day_name(at, manner), date(at, now, manner))
 }
 
 /// Clients today, engagement flags, response flags, safety items.

@@ -171,7 +171,7 @@ fn a_course_of_scores_says_the_first_and_the_latest() {
     let like = case.course.steps[0].seen.score.as_ref().expect("a score");
     let trend = |scores: &[f64]| {
         let seen: Vec<ScoreSeen> = scores.iter().map(|score| ScoreSeen { score: *score, ..like.clone() }).collect();
-        flags::trend(&seen.iter().collect::<Vec<_>>())
+        flags::trend(&seen.iter().collect::<Vec<_>>(), &Manner::default())
     };
     let mut long = vec![16.0, 12.0, 8.0];
     long.extend([5.0; 4]);

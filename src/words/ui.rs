@@ -15,6 +15,7 @@ pub const BACK_TO_CASELOAD: &str = "All clients";
 pub const TWO_FLAGS: &str = "The two flags";
 pub const SHEET: &str = "Session by session";
 pub const LISTEN_FOR: &str = "What no data shows: listen for";
+pub const LISTEN_FIRST: &str = "Listen for:";
 pub const AFTERWARDS: &str = "Afterwards";
 pub const NAMED_IT: &str = "Named it in session";
 pub const WAS_THERE_A_RUPTURE: &str = "Was there a rupture?";
@@ -67,6 +68,11 @@ pub fn better(worse: Worse) -> &'static str {
         Worse::Up => "lower is better",
         Worse::Down => "higher is better",
     }
+}
+
+/// Under the name of the score: which way is good, and what is drawn behind the line.
+pub fn score_sub(worse: Worse) -> String {
+    format!("{}; band: expected", better(worse))
 }
 
 pub fn items_answered(items: u16) -> String {

@@ -96,7 +96,7 @@ async fn draw_caseload(state: &State, looker: &Looker) -> Result<String> {
             })
             .collect(),
         now,
-        manner: manner(state),
+        manner: manner(state, looker),
         therapist: None,
         base_path: String::new(),
         thresholds: thresholds(state),

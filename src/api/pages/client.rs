@@ -77,7 +77,7 @@ async fn draw_page(state: &State, looker: &Looker, id: &str, as_of: Option<&str>
         timeline: &assessed.timeline,
         now,
         looking_back: asked.is_some(),
-        manner: manner(state),
+        manner: manner(state, looker),
         therapist: therapist(state, &assessed.timeline, now).await?,
         treatment: treatment(state, id).await?,
         session_number: None,

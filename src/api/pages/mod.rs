@@ -12,7 +12,7 @@ use crate::fhir::audit::Interaction;
 use crate::smart::launch::Session;
 use crate::store::Key;
 use crate::view::{self, Thresholds};
-use crate::words::Manner;
+use crate::words::{Formats, Manner};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
@@ -78,6 +78,7 @@ pub(super) fn html(state: &State, status: StatusCode, body: String) -> HttpRespo
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::CONTENT_SECURITY_POLICY, csp(state)))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .insert_header((header::VARY, "Accept-Language"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .body(body)
 }
@@ -109,20 +110,24 @@ fn refusal(state: &State, error: &Error) -> HttpResponse {
 struct Looker {
     access: Access,
     session: Option<Session>,
+    /// How the reader's browser wants figures and dates.
+    formats: Formats,
 }
 
 /// By the session of a launch for this client, or a practitioner's own; else by a token.
 async fn looker(state: &State, http: &HttpRequest, client: Option<&str>) -> Result<Looker> {
+    let accepted = http.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    let formats = Formats::accepted(accepted.unwrap_or_default());
     if state.config.auth == Auth::Smart {
         if let Some(session) = launch::session(state, http, client).await {
             let access = launch::access(state, &session, auth::address(http));
-            return Ok(Looker { access, session: Some(session) });
+            return Ok(Looker { access, session: Some(session), formats });
         }
         if http.headers().get(header::AUTHORIZATION).is_none() {
             return Err(launch::nobody(http));
         }
     }
-    Ok(Looker { access: auth::access(state, http).await?, session: None })
+    Ok(Looker { access: auth::access(state, http).await?, session: None, formats })
 }
 
 /// Keeps in the trail that a page was shown, or refused.
@@ -166,8 +171,8 @@ fn day(state: &State, at: Timestamp) -> jiff::civil::Date {
     state.pipeline.zone.to_datetime(at).date()
 }
 
-fn manner(state: &State) -> Manner {
-    Manner { time_zone: state.pipeline.zone.clone(), ..Manner::default() }
+fn manner(state: &State, looker: &Looker) -> Manner {
+    Manner { time_zone: state.pipeline.zone.clone(), formats: looker.formats, ..Manner::default() }
 }
 
 fn thresholds(state: &State) -> Thresholds {

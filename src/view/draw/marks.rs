@@ -3,7 +3,7 @@
 use super::{Grid, px, row};
 use crate::domain::{Assessment, AttendanceOutcome, Band, FlagKind, HomeworkOutcome, HomeworkSeen, RomOutcome};
 use crate::view::model::Thresholds;
-use crate::words::{Column, ColumnKind, ui};
+use crate::words::{self, Column, ColumnKind, ui};
 use maud::{Markup, html};
 
 /// Warm where this row is one that raised the flag and the session is a recent one; else calm.
@@ -68,33 +68,54 @@ pub fn homework(grid: &Grid, title: &str, desc: &str, raised: bool, content: Opt
         @if let Some((_, usual)) = content.filter(|(_, usual)| *usual > 0.0) {
             @let x = grid.x(0) - grid.pitch / 2.0;
             line class="cut" x1=(px(x)) x2=(px(grid.width)) y1=(px(height - 18.0)) y2=(px(height - 18.0)) {
-                title { "usual: " (px(usual)) }
+                title { "usual: " (words::amount(usual, grid.manner)) }
             }
         }
         @for (i, column) in grid.columns.iter().enumerate() {
-            @if let Some(seen) = column.homework_outcome() {
+            @if column.homework.is_empty() { (nothing(grid, i, y)) }
+            @let places = places(column.homework.len(), r);
+            @for (seen, (dx, dy, r)) in column.homework.iter().zip(&places) {
                 @let amount = content.and_then(|((name, read), usual)| Some((name, read(seen)?, usual)));
                 g class=(tone(raised, column)) {
-                    title { (grid.title(column, &homework_title(seen, amount))) }
-                    (circle(seen.outcome, grid.x(i), y, r))
-                    @if let Some((_, value, usual)) = amount {
+                    title { (grid.title(column, &homework_title(seen, amount, grid))) }
+                    (circle(seen.outcome, grid.x(i) + dx, y + dy, *r))
+                    @if let Some((_, value, usual)) = amount.filter(|_| *dy <= 0.0) {
                         @let tall = (value / usual.max(0.01) * 14.0).clamp(1.0, 22.0);
-                        rect class="amount" x=(px(grid.x(i) - r * 0.6)) y=(px(height - 4.0 - tall)) width=(px(r * 1.2)) height=(px(tall)) rx="1" {}
+                        rect class="amount" x=(px(grid.x(i) + dx - r * 0.6)) y=(px(height - 4.0 - tall)) width=(px(r * 1.2)) height=(px(tall)) rx="1" {}
                     }
                 }
-            } @else { (nothing(grid, i, y)) }
+            }
+            @if column.homework.len() > places.len() {
+                text class="note" x=(px(grid.x(i))) y=(px(y + r + 12.0)) text-anchor="middle" {
+                    "+" (column.homework.len() - places.len())
+                }
+            }
         }
     };
     row(grid, "homework", title, desc, height, &marks)
 }
 
-fn homework_title(seen: &HomeworkSeen, amount: Option<(&'static str, f64, f64)>) -> String {
+/// Where in a column so many marks stand (x and y from its middle, radius): one alone, two side by side, four in a
+/// square; more are counted.
+fn places(n: usize, r: f64) -> Vec<(f64, f64, f64)> {
+    let (small, aside) = (r * 0.62, r * 0.72);
+    let rows: &[f64] = if n > 2 { &[-aside, aside] } else { &[0.0] };
+    match n {
+        0 | 1 => vec![(0.0, 0.0, r); n],
+        n => rows.iter().flat_map(|dy| [(-aside, *dy, small), (aside, *dy, small)]).take(n).collect(),
+    }
+}
+
+fn homework_title(seen: &HomeworkSeen, amount: Option<(&'static str, f64, f64)>, grid: &Grid) -> String {
     let mut title = ui::homework(seen.outcome).to_owned();
     if let Some(what) = &seen.title {
         title = format!("{what}: {title}");
     }
     match amount {
-        Some((name, value, usual)) => format!("{title}; {name} {}, usually {}", px(value), px(usual)),
+        Some((name, value, usual)) => {
+            let figure = |value| words::amount(value, grid.manner);
+            format!("{title}; {name} {}, usually {}", figure(value), figure(usual))
+        }
         None => title,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Grid, px};
 use crate::domain::{Measure, RomOutcome};
-use crate::words::{ColumnKind, ui};
+use crate::words::{self, ColumnKind, ui};
 use maud::{Markup, html};
 
 pub const SCORE_HEIGHT: f64 = 128.0;
@@ -54,7 +54,8 @@ pub fn score(grid: &Grid, measure: &Measure, title: &str, desc: &str) -> Markup 
                 x: grid.x(i),
                 value: seen.score,
                 expected: Some(seen.expected),
-                title: grid.title(column, &format!("{} {}", measure.name, super::px(seen.score))),
+                title: grid
+                    .title(column, &format!("{} {}", measure.name, words::points(seen.score, measure, grid.manner))),
             })
         })
         .collect();
@@ -91,7 +92,7 @@ pub fn alliance(grid: &Grid, measure: &Measure, title: &str, desc: &str) -> Mark
         .filter_map(|(i, column)| {
             let given = column.alliance.iter().rfind(|a| a.measure.canonical == measure.canonical)?;
             let value = given.score?;
-            let title = grid.title(column, &format!("{} {}", measure.name, px(value)));
+            let title = grid.title(column, &format!("{} {}", measure.name, words::points(value, measure, grid.manner)));
             Some(Point { x: grid.x(i), value, expected: None, title })
         })
         .collect();
@@ -120,9 +121,9 @@ fn line(grid: &Grid, measure: &Measure, points: &[Point], missing: &[(f64, f64, 
         @if let Some(cut) = cut {
             line class="cut" x1=(px(leftmost(grid))) x2=(px(grid.width)) y1=(px(scale.y(cut))) y2=(px(scale.y(cut))) {}
             @if leftmost(grid) >= CUT_LABEL_WIDTH {
-                text class="tick" x=(px(leftmost(grid) - 4.0)) y=(px(scale.y(cut) + 4.0)) text-anchor="end" { (px(cut)) }
+                text class="tick" x=(px(leftmost(grid) - 4.0)) y=(px(scale.y(cut) + 4.0)) text-anchor="end" { (words::points(cut, measure, grid.manner)) }
             } @else {
-                text class="tick" x="0" y=(px(scale.y(cut) + 13.0)) { (px(cut)) }
+                text class="tick" x="0" y=(px(scale.y(cut) + 13.0)) { (words::points(cut, measure, grid.manner)) }
             }
         }
         @if points.len() > 1 { polyline class="line" points=(path.trim_end()) {} }
@@ -135,7 +136,7 @@ fn line(grid: &Grid, measure: &Measure, points: &[Point], missing: &[(f64, f64, 
                 circle class="dot" cx=(px(point.x)) cy=(px(scale.y(point.value))) r="4.5" {}
                 @if labelled(i) {
                     text class="val" x=(px(point.x)) y=(px(scale.y(point.value) - 9.0)) text-anchor="middle" {
-                        (px(point.value))
+                        (words::points(point.value, measure, grid.manner))
                     }
                 }
             }

@@ -209,7 +209,7 @@ impl Pass<'_> {
             spacing_days: e.spacing_days,
             homework: intake.homework.iter().map(|h| h.seen.clone()).collect(),
             rom,
-            score: intake.scores.iter().rev().find(|s| Some(s.instrument) == e.primary).map(|s| s.seen.clone()),
+            scores: intake.scores.iter().filter(|s| Some(s.instrument) == e.primary).map(|s| s.seen.clone()).collect(),
             alliance: intake.alliance.iter().map(|a| self.record.administrations[a.administration].clone()).collect(),
         }
     }

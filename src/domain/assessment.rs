@@ -235,8 +235,8 @@ pub struct Seen {
     pub spacing_days: Option<f64>,
     pub homework: Vec<HomeworkSeen>,
     pub rom: Vec<RomSeen>,
-    /// The score of the primary measure, points, and its source.
-    pub score: Option<ScoreSeen>,
+    /// Every score of the primary measure, oldest first.
+    pub scores: Vec<ScoreSeen>,
     /// Alliance measures filled in.
     pub alliance: Vec<Administration>,
 }

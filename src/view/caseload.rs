@@ -117,9 +117,9 @@ fn strip(record: &Record, thresholds: Thresholds, desc: &str) -> Markup {
 
 fn spark(columns: &[Column], x: &dyn Fn(usize) -> f64, pitch: f64) -> Markup {
     let points: Vec<(f64, f64)> =
-        columns.iter().enumerate().filter_map(|(i, c)| Some((x(i) + pitch / 2.0, c.score?.score))).collect();
+        columns.iter().enumerate().filter_map(|(i, c)| Some((x(i) + pitch / 2.0, c.scores.last()?.score))).collect();
     let (low, high) = points.iter().fold((f64::MAX, f64::MIN), |(l, h), p| (l.min(p.1), h.max(p.1)));
-    let span = (high - low).max(columns.iter().find_map(|c| c.score?.measure.rci).unwrap_or(1.0));
+    let span = (high - low).max(columns.iter().find_map(|c| c.scores.last()?.measure.rci).unwrap_or(1.0));
     let y = |value: f64| 7.0 - (value - (low + high - span) / 2.0) / span * 6.0;
     let line: String = points.iter().map(|(x, v)| format!("{},{} ", px(*x), px(y(*v)))).collect();
     html! {

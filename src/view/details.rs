@@ -166,7 +166,6 @@ fn session_cell(model: &PageModel, column: &Column) -> Markup {
 fn cells(model: &PageModel, column: &Column) -> [String; 7] {
     let manner = &model.manner;
     let none = || ui::NONE.to_owned();
-    let score = column.score;
     let homework = column.homework.iter().map(|h| words::homework_cell(h, manner)).collect::<Vec<_>>().join("; ");
     let alliance = column
         .alliance
@@ -175,11 +174,11 @@ fn cells(model: &PageModel, column: &Column) -> [String; 7] {
         .collect::<Vec<_>>()
         .join("; ");
     let filled = |text: String| if text.is_empty() { none() } else { text };
+    let scores = column.scores.iter();
+    let expected = |(low, high)| format!("{} to {}", words::amount(low, manner), words::amount(high, manner));
     [
-        score.map_or_else(none, |s| words::points(s.score, &s.measure, manner)),
-        score.map_or_else(none, |s| {
-            format!("{} to {}", words::amount(s.expected.0, manner), words::amount(s.expected.1, manner))
-        }),
+        filled(scores.clone().map(|s| words::points(s.score, &s.measure, manner)).collect::<Vec<_>>().join("; ")),
+        filled(scores.map(|s| expected(s.expected)).collect::<Vec<_>>().join("; ")),
         filled(column.rom.iter().map(|r| words::rom_cell(r)).collect::<Vec<_>>().join("; ")),
         filled(homework),
         filled(column.attendance.iter().map(|o| ui::attendance(*o)).collect::<Vec<_>>().join("; ")),

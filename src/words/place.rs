@@ -46,12 +46,12 @@ pub(super) fn place<'a>(columns: &mut [Column<'a>], timeline: Option<&'a Timelin
             let i = placing.rom(columns, step, seen, around);
             columns[i].rom.push(seen);
         }
-        if let Some(score) = &step.seen.score {
+        for score in &step.seen.scores {
             for column in &mut columns[recent..=own] {
-                column.score = column.score.filter(|before| before.source != score.source);
+                column.scores.retain(|before| before.source != score.source);
             }
             let i = placing.filled(columns, score.at);
-            columns[i].score = Some(score);
+            columns[i].scores.push(score);
         }
         for given in &step.seen.alliance {
             for column in &mut columns[recent..=own] {
@@ -71,7 +71,6 @@ fn session_before(columns: &[Column], own: usize) -> Option<usize> {
 }
 
 fn attendance(columns: &mut [Column], own: usize, step: &Assessment) {
-    let before = session_before(columns, own).unwrap_or(own);
     for (outcome, source) in &step.seen.attendance {
         // With nothing booked, now is keyed to the last session too: what became of it stands at that session.
         let named = |now: bool| {
@@ -83,7 +82,8 @@ fn attendance(columns: &mut [Column], own: usize, step: &Assessment) {
             Some(i) => i,
             // It has a column of its own already.
             None if by_service => continue,
-            None => before,
+            // Its own time is still to come: called off, or moved, since the session before.
+            None => own,
         };
         if by_service && columns[i].kind == ColumnKind::Session && columns[i].appointments.len() == 1 {
             columns[i].kind = ColumnKind::Break;
@@ -160,7 +160,7 @@ impl Placing<'_> {
 
     fn filled_at(&self, step: &Assessment, seen: &RomSeen) -> Option<Timestamp> {
         let source = seen.source.as_ref()?;
-        let scored = step.seen.score.as_ref().filter(|s| s.source == *source).map(|s| s.at);
+        let scored = step.seen.scores.iter().find(|s| s.source == *source).map(|s| s.at);
         scored.or_else(|| self.timeline?.administrations.iter().find(|a| a.source == *source).map(|a| a.at))
     }
 
@@ -168,7 +168,7 @@ impl Placing<'_> {
     fn filled(&self, columns: &[Column], at: Timestamp) -> usize {
         let at_before = |i: &usize| {
             let after_start = days_between(columns[*i].start, at);
-            (0.0..=AFTER_SESSION_DAYS).contains(&after_start) && columns[*i].score.is_none()
+            (0.0..=AFTER_SESSION_DAYS).contains(&after_start) && columns[*i].scores.is_empty()
         };
         self.before.filter(at_before).unwrap_or(self.own)
     }
@@ -178,7 +178,7 @@ impl Placing<'_> {
 fn fills_around_sessions(columns: &[Column], steps: &[(usize, &Assessment)]) -> bool {
     let (mut fills, mut around) = (0, 0);
     for (own, step) in steps {
-        let Some(score) = &step.seen.score else { continue };
+        let Some(score) = step.seen.scores.last() else { continue };
         let near =
             |i: usize| (-BEFORE_SESSION_DAYS..=AFTER_SESSION_DAYS).contains(&days_between(columns[i].start, score.at));
         fills += 1;

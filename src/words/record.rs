@@ -39,7 +39,8 @@ pub struct Column<'a> {
     pub attendance: Vec<AttendanceOutcome>,
     pub rom: Vec<&'a RomSeen>,
     pub homework: Vec<&'a HomeworkSeen>,
-    pub score: Option<&'a ScoreSeen>,
+    /// Of the primary measure, oldest first.
+    pub scores: Vec<&'a ScoreSeen>,
     pub alliance: Vec<&'a Administration>,
     /// Within the last weeks that the sentences speak of.
     pub recent: bool,
@@ -57,7 +58,7 @@ impl<'a> Column<'a> {
             attendance: Vec::new(),
             rom: Vec::new(),
             homework: Vec::new(),
-            score: None,
+            scores: Vec::new(),
             alliance: Vec::new(),
             recent: false,
             gap_days: None,
@@ -235,14 +236,14 @@ impl<'a> Record<'a> {
         let measure = self.measure();
         self.columns
             .iter()
-            .filter_map(|column| column.score)
+            .flat_map(|column| column.scores.iter().copied())
             .filter(|seen| measure.is_none_or(|m| m.canonical == seen.measure.canonical))
             .collect()
     }
 
     /// The primary measure: the one the latest score was given in.
     pub fn measure(&self) -> Option<&'a Arc<Measure>> {
-        self.columns.iter().rev().find_map(|column| column.score.map(|seen| &seen.measure))
+        self.columns.iter().rev().find_map(|column| column.scores.last().map(|seen| &seen.measure))
     }
 
     pub fn slot_outcome_says_unhappy(&self) -> Option<Timestamp> {

@@ -59,7 +59,7 @@ pub fn signal_line(record: &Record, kind: SignalKind, person: &Person, manner: &
 fn seen_lately(record: &Record, kind: SignalKind) -> bool {
     let no_contact = record.current.is_some_and(|now| now.no_contact);
     record.recent().any(|c| match kind {
-        SignalKind::RomTrajectory => c.score.is_some(),
+        SignalKind::RomTrajectory => !c.scores.is_empty(),
         SignalKind::RomEngagement => !c.rom.is_empty(),
         SignalKind::HomeworkEngagement => !c.homework.is_empty(),
         SignalKind::Attendance => !c.attendance.is_empty() || no_contact,

@@ -168,7 +168,7 @@ fn with_a_session_booked_nobody_says_that_none_is() {
 #[test]
 fn a_course_of_scores_says_the_first_and_the_latest() {
     let case = Script { rom: "C", attendance: "A", scores: &[16.0], ..Script::default() }.case();
-    let like = case.course.steps[0].seen.score.as_ref().expect("a score");
+    let like = case.course.steps[0].seen.scores.first().expect("a score");
     let trend = |scores: &[f64]| {
         let seen: Vec<ScoreSeen> = scores.iter().map(|score| ScoreSeen { score: *score, ..like.clone() }).collect();
         flags::trend(&seen.iter().collect::<Vec<_>>(), &Manner::default())

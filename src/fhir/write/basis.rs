@@ -71,7 +71,7 @@ fn facts(step: &Assessment) -> Vec<String> {
             item.seconds
         ));
     }
-    if let Some(score) = &seen.score {
+    for score in &seen.scores {
         add(format!("score {} {} {}", score.source, score.measure.canonical, score.score));
     }
     for item in &seen.alliance {

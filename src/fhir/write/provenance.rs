@@ -96,7 +96,7 @@ fn sources(step: &Assessment) -> BTreeSet<&Source> {
     let attendance = seen.attendance.iter().map(|(_, source)| source);
     let homework = seen.homework.iter().map(|item| &item.source);
     let rom = seen.rom.iter().flat_map(|item| item.source.iter().chain(&item.task));
-    let score = seen.score.iter().map(|score| &score.source);
+    let score = seen.scores.iter().map(|score| &score.source);
     let alliance = seen.alliance.iter().map(|item| &item.source);
     signals.chain(attendance).chain(homework).chain(rom).chain(score).chain(alliance).collect()
 }

@@ -48,15 +48,17 @@ pub fn score(grid: &Grid, measure: &Measure, title: &str, desc: &str) -> Markup 
         .columns
         .iter()
         .enumerate()
-        .filter_map(|(i, column)| {
-            let seen = column.score.filter(|s| s.measure.canonical == measure.canonical)?;
-            Some(Point {
-                x: grid.x(i),
-                value: seen.score,
-                expected: Some(seen.expected),
-                title: grid
-                    .title(column, &format!("{} {}", measure.name, words::points(seen.score, measure, grid.manner))),
-            })
+        .flat_map(|(i, column)| {
+            let scores: Vec<_> = column.scores.iter().filter(|s| s.measure.canonical == measure.canonical).collect();
+            let apart = grid.pitch * 0.8 / scores.len().max(1) as f64;
+            let first = grid.x(i) - apart * (scores.len().saturating_sub(1)) as f64 / 2.0;
+            scores.into_iter().enumerate().map(move |(n, seen)| (first + apart * n as f64, column, seen))
+        })
+        .map(|(x, column, seen)| Point {
+            x,
+            value: seen.score,
+            expected: Some(seen.expected),
+            title: grid.title(column, &format!("{} {}", measure.name, words::points(seen.score, measure, grid.manner))),
         })
         .collect();
     let missing = missing(grid, &points);
@@ -68,7 +70,7 @@ fn missing(grid: &Grid, points: &[Point]) -> Vec<(f64, f64, String)> {
     grid.columns
         .iter()
         .enumerate()
-        .filter(|(_, column)| column.score.is_none() && column.kind != ColumnKind::Break)
+        .filter(|(_, column)| column.scores.is_empty() && column.kind != ColumnKind::Break)
         .filter(|(_, column)| column.rom_outcome().is_some_and(|rom| rom.outcome != RomOutcome::Complete))
         .filter_map(|(i, column)| {
             let x = grid.x(i);

@@ -200,7 +200,7 @@ impl Script<'_> {
                 let first = self.scores.iter().copied().find(|s| s.is_finite()).unwrap_or(score);
                 let expected = first - 2.6 * (1.0 + i as f64).ln() * first / 15.0;
                 let sd = 1.28 * (8.0 + 1.2 * i as f64).sqrt();
-                seen.score = Some(ScoreSeen {
+                seen.scores.push(ScoreSeen {
                     source: source(SourceKind::QuestionnaireResponse, "q", i),
                     at: filled,
                     measure: measure.clone(),
@@ -320,7 +320,7 @@ impl Script<'_> {
 fn worst(seen: &Seen) -> [Option<f64>; 5] {
     let max = |values: Vec<f64>| values.into_iter().reduce(f64::max);
     [
-        seen.score.as_ref().map(|_| 0.0),
+        seen.scores.last().map(|_| 0.0),
         max(seen
             .rom
             .iter()

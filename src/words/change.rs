@@ -1,5 +1,6 @@
 //! What would change a flag, and how one closed.
 
+use super::grammar::either;
 use super::record::Record;
 use super::signals::{noun, raising};
 use super::{Manner, Person};
@@ -25,14 +26,21 @@ pub fn what_would_change(record: &Record, person: &Person, _manner: &Manner) -> 
         return vec!["Nothing: assessment has ended, or has not begun.".into()];
     };
     let mut said = Vec::new();
-    if record.active(FlagKind::EngagementDrop).is_some() {
+    let dropping = record.active(FlagKind::EngagementDrop);
+    if dropping.is_some_and(|episode| episode.why == Why::NoContact) {
+        said.push(
+            "The engagement flag closes as soon as a session is booked or held; after eight weeks without either it \
+             closes as disengaged."
+                .into(),
+        );
+    } else if dropping.is_some() {
         let good: Vec<&str> = raising(record).into_iter().filter_map(good).collect();
         said.push(match good.as_slice() {
             [] => "The engagement flag closes after two steady sessions running.".into(),
             good => format!(
                 "The engagement flag closes by itself when the pattern stays low at two sessions running and \
                  something good comes back: {}.",
-                good.join(", or ")
+                either(good)
             ),
         });
         said.push(
@@ -46,16 +54,26 @@ pub fn what_would_change(record: &Record, person: &Person, _manner: &Manner) -> 
             _ => String::new(),
         };
         said.push(format!(
-            "The engagement flag opens when at least two signals together differ enough from {} own record.{one}",
+            "The engagement flag opens when at least two signals together differ enough from {} own record.{one} It \
+             also opens (no contact) when nothing is booked for twice the usual time between sessions.",
             person.hers()
         ));
     }
-    said.push(if record.active(FlagKind::NotOnTrack).is_some() {
-        "The treatment-response flag closes after two scores back inside the expected range.".into()
-    } else {
-        "The treatment-response flag opens after two scores running outside the expected range, two that are \
+    said.push(match record.active(FlagKind::NotOnTrack).map(|episode| episode.why) {
+        Some(Why::Plateau) => {
+            "The treatment-response flag closes after two scores running that are no longer part of a standstill: the \
+             scores move again, or leave the clinical range."
+                .into()
+        }
+        Some(Why::ReliableDeterioration) => {
+            "The treatment-response flag closes after two scores running that are no longer reliably worse than the \
+             best, and inside the expected range."
+                .into()
+        }
+        Some(_) => "The treatment-response flag closes after two scores running back inside the expected range.".into(),
+        None => "The treatment-response flag opens after two scores running outside the expected range, two that are \
          reliably worse than the best, or five without change in the clinical range after an earlier gain."
-            .into()
+            .into(),
     });
     said.push(
         "A cancellation by clinician or service, a holiday, a questionnaire that was not sent and homework that \

@@ -200,9 +200,12 @@ pub(super) fn score_line(record: &Record, manner: &Manner) -> Line {
     };
     let sub = match record.active(FlagKind::NotOnTrack) {
         Some(_) if worse_than_expected(last) => format!("worse than the expected range{track}"),
+        Some(episode) if episode.why == Why::Plateau => format!("inside the expected range, but no further{track}"),
         _ => format!("{}{track}", range(&scores)),
     };
-    Line { main: capital(&trend(&scores, manner)), sub, ..Line::default() }
+    let plateau_now = record.active(FlagKind::NotOnTrack).is_some_and(|episode| episode.why == Why::Plateau);
+    let main = if plateau_now { plateau(&scores, manner) } else { trend(&scores, manner) };
+    Line { main: capital(&main), sub, ..Line::default() }
 }
 
 /// "18 to 10, flat for the last five scores"; "18 to 11, the last five between 10 and 11". The first figure is the

@@ -51,10 +51,20 @@ pub(super) fn counted(n: usize, one: &str, many: &str) -> String {
 
 /// "a", "a and b", "a, b and c".
 pub(super) fn list(parts: &[String]) -> String {
-    match parts {
+    joined(parts, "and")
+}
+
+/// "a", "a or b", "a, b or c".
+pub(super) fn either(parts: &[&str]) -> String {
+    joined(parts, "or")
+}
+
+fn joined<T: AsRef<str>>(parts: &[T], word: &str) -> String {
+    let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
+    match parts.as_slice() {
         [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} {word} {last}", first.join(", ")),
     }
 }
 

@@ -125,6 +125,9 @@ pub struct Record<'a> {
 impl<'a> Record<'a> {
     /// The timeline only sharpens dates; the sentences are the same without it.
     pub fn new(course: &'a Course, at: At, timeline: Option<&'a Timeline>) -> Self {
+        // At the very start of a session its own step speaks: what came after it in the model is not known yet.
+        let at_start = |step: &&Assessment| at == At::Open && step.as_of == course.as_of;
+        let at = course.steps.last().filter(at_start).map_or(at, |_| At::Step(course.steps.len() - 1));
         let (steps, current, as_of) = cut(course, at);
         let left_out = steps.len().saturating_sub(COLUMNS_MAX);
         let steps = &steps[left_out..];

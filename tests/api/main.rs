@@ -1,6 +1,7 @@
 //! Black-box tests over HTTP against the real application on a port of its own, with a database of its own.
 //! Each test runs on SQLite, and again on PostgreSQL where that is installed.
 
+mod agreement;
 mod attacks;
 mod bad_input;
 mod browser;
@@ -8,6 +9,7 @@ mod bulk;
 mod bundles;
 mod conformance;
 mod crash;
+mod disorder;
 mod ehr;
 mod elsewhere;
 mod findings;

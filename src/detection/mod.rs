@@ -13,7 +13,7 @@
 //! | `baseline` | Dirichlet counts of one client, and evidence against them |
 //! | `attendance`, `homework`, `rom_engagement`, `rom_trajectory`, `alliance` | the five signals |
 //! | `evaluate`, `fusion` | their evidence, and the three-state filter |
-//! | `flags` | episodes |
+//! | `flags`, `raise` | episodes, and when one opens |
 //! | `report` | an evaluation in the words of the domain |
 
 pub mod constants;
@@ -27,6 +27,7 @@ mod fusion;
 mod homework;
 mod intake;
 mod pass;
+mod raise;
 mod record;
 mod report;
 mod rom_engagement;

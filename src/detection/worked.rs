@@ -1,6 +1,6 @@
 //! Worked examples: small records, and what is said of them.
 
-use super::laws::{DAY, HOUR, KEPT, at, due, form, homework, phq9, slot};
+use super::laws::records::{DAY, HOUR, KEPT, at, due, form, homework, phq9, slot};
 use super::{Constants, assess};
 use crate::domain::*;
 use jiff::{Timestamp, ToSpan};

@@ -163,12 +163,15 @@ impl Running {
 /// Fitted constants and their name.
 ///
 /// # Errors
-/// A file that cannot be read, or is none.
+/// A file that cannot be read, is none, or holds what no model can run with: the file, and the key in it.
 pub fn read_constants(path: &Path) -> Result<(Constants, String), StartError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| StartError(format!("cannot read the constants file {}: {error}", path.display())))?;
-    let constants = serde_json::from_str(&text)
-        .map_err(|error| StartError(format!("{} is not a constants file: {error}", path.display())))?;
+    let failed = |what: String| StartError(format!("constants: {}: {what}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
+    let mut json = serde_json::Deserializer::from_str(&text);
+    let constants: Constants = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| failed(format!("{}: {}", error.path(), error.inner())))?;
+    json.end().map_err(|error| failed(error.to_string()))?;
+    constants.check().map_err(failed)?;
     Ok((constants, fingerprint(&text)))
 }
 

@@ -5,6 +5,9 @@
 //! transition, severities, means, weights, tilts and effects were fitted on seeds 101 and 202 of all generators of
 //! `tautline simulate` together, 900 to 1,300 clients of each, and are reported on others in `RESULTS.md`. Units: days for time, u (PHQ-9 points, see [`crate::domain::Measure::u`]) for scores.
 
+mod check;
+mod first_design;
+
 pub use super::baseline::OUTCOMES;
 use serde::{Deserialize, Serialize};
 

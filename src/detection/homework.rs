@@ -39,7 +39,7 @@ pub fn severity(h: &Homework, outcome: HomeworkOutcome, c: &HomeworkConstants) -
         HomeworkOutcome::Done => 0,
         HomeworkOutcome::Late => 1,
         // poor, but whole: how poor it is, is weighed by itself
-        HomeworkOutcome::Partial if h.completion.is_none_or(|share| share >= c.done_share) => 0,
+        HomeworkOutcome::Partial if c.quality_effect != [0.0; 2] && h.completion.is_none_or(|s| s >= c.done_share) => 0,
         HomeworkOutcome::Partial if h.completion.is_some_and(|share| share >= 0.5) => 2,
         HomeworkOutcome::Partial => 3,
         HomeworkOutcome::NotDone => 4,

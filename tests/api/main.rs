@@ -8,6 +8,7 @@ mod browser;
 mod bulk;
 mod bundles;
 mod conformance;
+mod constants;
 mod crash;
 mod disorder;
 mod ehr;

@@ -6,17 +6,24 @@
 //! | what a reliable client does, and how alike clients are (`mean`, `weight`), per signal | outcomes of the first slots, by Dirichlet-multinomial likelihood | 200 clients |
 //! | the expected course (`drift`, `drift_decay`) | scores against first scores, by least squares | 200 clients with 3 scores |
 //! | calibration (`intercept`, `slope`) | labels, by logistic regression of what was true on what was said | 300 labelled clients, 100 slots in a rupture |
+//! | the same, without labels | judgements of practitioners (Observations with code `judgement`, `mapping.md`) in the input | 50 judged moments, 10 of each kind |
 //!
 //! What has too little data keeps its shipped value. The same input gives the same bytes.
+//!
+//! A judgement is a weak label of one moment: what was said as of it. "There was a rupture" and "named in session" say
+//! yes, "false alarm" says no, "unsure" nothing; of several in one week the last stands. Nearly all are about what
+//! was flagged, so they tell little of low probabilities: the shipped calibration weighs in as a prior (standard
+//! deviations in [`regression::PRIOR_SD`]).
 
 mod counts;
+mod judged;
 mod regression;
 #[cfg(test)]
 mod tests;
 
 use crate::cli::backtest::{self, labels};
+use crate::detection::Constants;
 use crate::detection::constants::{Calibration, Fitted, Learned};
-use crate::detection::{self, Constants};
 use crate::domain::Timeline;
 use counts::Counts;
 use jiff::tz::TimeZone;
@@ -27,6 +34,8 @@ use std::sync::Mutex;
 pub const CLIENTS_MIN: usize = 200;
 pub const LABELLED_MIN: usize = 300;
 pub const RUPTURE_SLOTS_MIN: usize = 100;
+pub const JUDGED_MIN: usize = 50;
+pub const JUDGED_OF_EACH_MIN: usize = 10;
 /// Version of the file's meaning.
 const VERSION: u32 = 1;
 
@@ -62,26 +71,22 @@ pub fn run(options: &Options) -> Result<(), String> {
     counts::learn(&counts, &mut constants, &mut learned);
     regression::learn_course(&courses, &mut constants, &mut learned);
 
-    if let Some(labels) = &labels {
-        let logits = Mutex::new(Vec::<(String, Vec<Logit>)>::new());
-        let raw = Constants { calibration: Calibration { intercept: 0.0, slope: 1.0 }, ..constants.clone() };
-        each(options, &|patient, timeline| {
-            let Some(label) = labels.get(patient) else { return };
-            let Some(last) = timeline.slots.iter().map(|slot| slot.start).max() else { return };
-            let course = detection::assess(timeline, last, &raw);
-            let counts = |step: &&crate::domain::Assessment| label.dropout.is_none_or(|gone| step.as_of < gone);
-            let mine = course.steps.iter().filter(counts).map(|step| Logit {
-                said: (step.probability / (1.0 - step.probability)).ln(),
-                was: label.in_rupture(step.as_of),
-            });
-            let mine = (patient.to_owned(), mine.collect());
-            logits.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(mine);
-        })?;
-        let mut logits = logits.into_inner().unwrap_or_default();
-        logits.sort_by(|a, b| a.0.cmp(&b.0));
-        let logits: Vec<Vec<Logit>> = logits.into_iter().map(|(_, mine)| mine).collect();
-        regression::learn_calibration(&logits, &mut constants, &mut learned);
-    }
+    let raw = Constants { calibration: Calibration { intercept: 0.0, slope: 1.0 }, ..constants.clone() };
+    let logits = Mutex::new(Vec::<(String, Vec<Logit>)>::new());
+    each(options, &|patient, timeline| {
+        let mine = match &labels {
+            Some(labels) => labels.get(patient).map(|label| judged::by_label(timeline, label, &raw)),
+            None => Some(judged::by_practitioner(timeline, &raw)).filter(|mine| !mine.is_empty()),
+        };
+        if let Some(mine) = mine {
+            let mut logits = logits.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            logits.push((patient.to_owned(), mine));
+        }
+    })?;
+    let mut logits = logits.into_inner().unwrap_or_default();
+    logits.sort_by(|a, b| a.0.cmp(&b.0));
+    let logits: Vec<Vec<Logit>> = logits.into_iter().map(|(_, mine)| mine).collect();
+    regression::learn_calibration(&logits, labels.is_some(), &mut constants, &mut learned);
     for what in &learned {
         eprintln!("{}", said(what));
     }

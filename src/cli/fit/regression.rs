@@ -82,25 +82,45 @@ pub struct Logit {
     pub was: bool,
 }
 
-pub fn learn_calibration(clients: &[Vec<Logit>], constants: &mut Constants, learned: &mut Vec<Learned>) {
+/// How far a calibration learned from judgements is let off the shipped one: standard deviations of intercept, slope
+/// (choice: judgements are few, and nearly all of them about high probabilities).
+pub const PRIOR_SD: [f64; 2] = [0.7, 0.2];
+
+/// `clients`: moments by client, of labels (`labelled`) or of judgements.
+pub fn learn_calibration(
+    clients: &[Vec<Logit>],
+    labelled: bool,
+    constants: &mut Constants,
+    learned: &mut Vec<Learned>,
+) {
     let all: Vec<Logit> = clients.iter().flatten().copied().collect();
     let ruptures = all.iter().filter(|one| one.was).count();
-    let enough = clients.len() >= super::LABELLED_MIN && ruptures >= super::RUPTURE_SLOTS_MIN;
+    let (enough, count, name) = if labelled {
+        let enough = clients.len() >= super::LABELLED_MIN && ruptures >= super::RUPTURE_SLOTS_MIN;
+        (enough, clients.len(), "calibration")
+    } else {
+        let fewest = ruptures.min(all.len() - ruptures);
+        let enough = all.len() >= super::JUDGED_MIN && fewest >= super::JUDGED_OF_EACH_MIN;
+        (enough, all.len(), "calibration by judgements")
+    };
+    let shipped = constants.calibration;
+    let precision = if labelled { [0.0; 2] } else { PRIOR_SD.map(|sd| 1.0 / (sd * sd)) };
     let mut standard_error = 0.0;
-    if let Some((calibration, error)) = enough.then(|| logistic(&all)).flatten() {
+    if let Some((calibration, error)) = enough.then(|| logistic(&all, shipped, precision)).flatten() {
         constants.calibration = calibration;
         standard_error = error;
     }
-    let learned_it = standard_error > 0.0;
-    learned.push(Learned { name: "calibration".into(), count: clients.len(), learned: learned_it, standard_error });
+    learned.push(Learned { name: name.into(), count, learned: standard_error > 0.0, standard_error });
 }
 
-/// Newton's method on two coefficients. `None` where they cannot be told, or more said would mean less.
-fn logistic(all: &[Logit]) -> Option<(Calibration, f64)> {
-    let (mut a, mut b) = (0.0, 1.0);
+/// Newton's method on two coefficients with a normal prior about `prior` (precision 0: none). `None` where they cannot
+/// be told, or more said would mean less.
+fn logistic(all: &[Logit], prior: Calibration, precision: [f64; 2]) -> Option<(Calibration, f64)> {
+    let (mut a, mut b) = (prior.intercept, prior.slope);
     let mut information = 0.0;
     for _ in 0..50 {
-        let (mut ga, mut gb, mut aa, mut ab, mut bb) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        let (mut ga, mut gb) = (precision[0] * (prior.intercept - a), precision[1] * (prior.slope - b));
+        let (mut aa, mut ab, mut bb) = (precision[0], 0.0, precision[1]);
         for one in all {
             let p = 1.0 / (1.0 + (-(a + b * one.said)).exp());
             let (rest, weight) = (f64::from(u8::from(one.was)) - p, p * (1.0 - p));

@@ -39,3 +39,41 @@ fn what_a_history_teaches() {
     assert_eq!(without.calibration, Constants::default().calibration);
     assert_eq!(without.attendance, constants.attendance);
 }
+
+/// Without labels the judgements in the input teach: here of practitioners who find half as many ruptures as are said.
+#[test]
+fn judgements_teach_the_calibration() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("all.ndjson");
+    let mut text = String::new();
+    let mut judged = 0;
+    for n in 1..=150 {
+        let client = simulate::client(31, n, Generator::Chain);
+        for resource in &client.resources {
+            text.push_str(&format!("{resource}\n"));
+        }
+        for (k, rupture) in client.label.ruptures.iter().enumerate() {
+            judged += 1;
+            let code = if judged % 4 == 0 { "rupture-yes" } else { "rupture-no" };
+            let judgement = serde_json::json!({
+                "resourceType": "Observation", "id": format!("judged-{n}-{k}"), "status": "final",
+                "code": {"coding": [{"system": "https://tautline.example/fhir/CodeSystem/signal", "code": "judgement"}]},
+                "subject": {"reference": format!("Patient/{}", client.label.patient)},
+                "issued": (rupture.onset + jiff::SignedDuration::from_hours(24 * 14)).to_string(),
+                "valueCodeableConcept": {"coding": [{"code": code}]},
+            });
+            text.push_str(&format!("{judgement}\n"));
+        }
+    }
+    std::fs::write(&input, text).unwrap();
+    let output = folder.path().join("fitted.json");
+    let options = Options { paths: vec![input], labels: None, output, time_zone: TimeZone::UTC };
+    run(&options).unwrap();
+    let fitted: Constants = serde_json::from_str(&std::fs::read_to_string(&options.output).unwrap()).unwrap();
+    let said = fitted.fitted.as_ref().unwrap().learned.iter().find(|what| what.name == "calibration by judgements");
+    let said = said.expect("said what it learned from");
+    assert!(said.learned && said.standard_error > 0.0 && (50..=judged).contains(&said.count), "{said:?} of {judged}");
+    let (was, is) = (Constants::default().calibration, fitted.calibration);
+    assert!(is.apply(0.5) < was.apply(0.5), "fewer ruptures than were said, and the probability did not fall: {is:?}");
+    assert!((is.slope - was.slope).abs() < 0.6, "the prior holds it: {is:?}");
+}

@@ -26,6 +26,7 @@ struct Point {
     flagged: bool,
     probability: f64,
     rivals: rivals::Rivals,
+    first_design: f64,
     pattern: Pattern,
 }
 
@@ -35,22 +36,49 @@ pub struct Judged {
     patient: String,
     label: Label,
     points: Vec<Point>,
+    outcome: Option<Outcome>,
+}
+
+/// How the scores ended, and whether "not on track" was said before the last one.
+#[derive(Clone, Copy, Debug)]
+struct Outcome {
+    /// By a reliable change, from the first score to the last (Jacobson & Truax 1991).
+    worse: bool,
+    better: bool,
+    flagged: bool,
+}
+
+/// Fewer scores say nothing of how it ended.
+const SCORES_MIN: usize = 4;
+
+fn outcome(client: &Client) -> Option<Outcome> {
+    let last = client.timeline.administrations.iter().rfind(|form| form.score.is_some())?.at;
+    let scores = rivals::course(&client.timeline, Timestamp::MAX);
+    let change = scores.last()? - scores.first()?;
+    let flagged = |episode: &crate::domain::Episode| episode.kind == FlagKind::NotOnTrack && episode.opened < last;
+    (scores.len() >= SCORES_MIN).then(|| Outcome {
+        worse: change >= rivals::RELIABLE,
+        better: change <= -rivals::RELIABLE,
+        flagged: client.course.episodes.iter().any(flagged),
+    })
 }
 
 pub fn judge(client: &Client, label: &Label) -> Judged {
     let rivals = client.rivals();
-    let counts = client.slots.iter().zip(rivals).filter(|(slot, _)| {
+    let all = client.slots.iter().zip(rivals).zip(client.first_design());
+    let counts = all.filter(|((slot, _), _)| {
         !slot.is_break && !slot.is_beyond && label.dropout.is_none_or(|dropout| slot.start < dropout)
     });
-    let points = counts.map(|(slot, rivals)| Point {
+    let points = counts.map(|((slot, rivals), first_design)| Point {
         start: slot.start,
         truth: label.in_rupture(slot.start),
         flagged: slot.said.flags.contains(&FlagKind::EngagementDrop),
         probability: slot.said.probability,
         rivals,
+        first_design,
         pattern: slot.said.pattern,
     });
-    Judged { patient: client.patient.clone(), label: label.clone(), points: points.collect() }
+    Judged { patient: client.patient.clone(), label: label.clone(), points: points.collect(), outcome: outcome(client) }
 }
 
 /// What one detector is worth.
@@ -97,6 +125,30 @@ pub struct Accuracy {
     pub by_coverage: Vec<Share>,
     /// Of the flagged slots in a rupture: how often the pattern was named right, and how often named at all.
     pub pattern: (usize, usize, usize),
+    pub not_on_track: NotOnTrack,
+}
+
+/// What the not-on-track Flag is worth: how many clients ended so, and how many of them were flagged before the last score.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NotOnTrack {
+    pub worse: (usize, usize),
+    /// Neither reliably better nor worse.
+    pub unchanged: (usize, usize),
+    pub better: (usize, usize),
+}
+
+fn not_on_track(judged: &[Judged]) -> NotOnTrack {
+    let mut all = NotOnTrack::default();
+    for outcome in judged.iter().filter_map(|client| client.outcome) {
+        let one = match (outcome.worse, outcome.better) {
+            (true, _) => &mut all.worse,
+            (false, true) => &mut all.better,
+            (false, false) => &mut all.unchanged,
+        };
+        one.0 += 1;
+        one.1 += usize::from(outcome.flagged);
+    }
+    all
 }
 
 /// `None` where no labelled client has a slot that counts.
@@ -116,6 +168,7 @@ pub fn measure(mut judged: Vec<Judged>) -> Option<Accuracy> {
     for (n, name) in rivals::NAMES.into_iter().enumerate() {
         worth.push(with_score(&judged, name, |point| point.rivals[n]));
     }
+    worth.push(with_score(&judged, "model as first designed", |point| point.first_design));
     let threshold = Roc::of(scored).map_or(f64::INFINITY, |roc| roc.threshold(COMPARED_AT));
     Some(Accuracy {
         clients: judged.len(),
@@ -128,6 +181,7 @@ pub fn measure(mut judged: Vec<Judged>) -> Option<Accuracy> {
         by_kind: shares(&judged, threshold, |label| &label.kinds),
         by_coverage: shares(&judged, threshold, |label| &label.coverage),
         pattern: patterns(&judged),
+        not_on_track: not_on_track(&judged),
     })
 }
 

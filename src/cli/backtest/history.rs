@@ -4,7 +4,7 @@
 use super::record::{self, Record};
 use super::rivals::{self, Rivals};
 use crate::detection::{self, Constants};
-use crate::domain::{self, Assessment, Course, Episode, FlagKind, Measures, Slot, SlotOutcome, Timeline};
+use crate::domain::{self, Assessment, Course, FlagKind, Measures, Slot, SlotOutcome, Timeline};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub struct Client {
     pub patient: String,
     pub timeline: Timeline,
     pub slots: Vec<Assessed>,
-    pub episodes: Vec<Episode>,
+    pub course: Course,
 }
 
 /// A slot and what was said as of its start.
@@ -31,12 +31,12 @@ pub struct Assessed {
 pub fn assess(patient: String, records: Vec<Record>, measures: &Measures, constants: &Constants) -> Client {
     let timeline = domain::build::timeline(record::facts(records), measures);
     let Some(last) = timeline.slots.iter().map(|slot| slot.start).max() else {
-        return Client { patient, timeline, slots: Vec::new(), episodes: Vec::new() };
+        let course = detection::assess(&timeline, Timestamp::UNIX_EPOCH, constants);
+        return Client { patient, timeline, slots: Vec::new(), course };
     };
     let course = detection::assess(&timeline, last, constants);
-    let mut slots: Vec<Assessed> = said_at_steps(&course, &timeline, constants);
-    slots.sort_by(|a, b| (a.start, &a.appointment).cmp(&(b.start, &b.appointment)));
-    Client { patient, timeline, slots, episodes: course.episodes }
+    let slots = said_at_steps(&course, &timeline, constants);
+    Client { patient, timeline, slots, course }
 }
 
 fn said_at_steps(course: &Course, timeline: &Timeline, constants: &Constants) -> Vec<Assessed> {
@@ -58,7 +58,9 @@ fn said_at_steps(course: &Course, timeline: &Timeline, constants: &Constants) ->
             is_beyond: slot.outcome == SlotOutcome::Booked && Some(slot.start) > end,
         })
     });
-    assessed.collect()
+    let mut slots: Vec<Assessed> = assessed.collect();
+    slots.sort_by(|a, b| (a.start, &a.appointment).cmp(&(b.start, &b.appointment)));
+    slots
 }
 
 /// The last thing that a record says has happened.
@@ -88,6 +90,14 @@ fn between_steps(at: Timestamp, course: &Course, timeline: &Timeline, constants:
 }
 
 impl Client {
+    /// What the first design would have said at each slot.
+    pub fn first_design(&self) -> Vec<f64> {
+        let Some(last) = self.slots.last() else { return Vec::new() };
+        let constants = Constants::first_design();
+        let course = detection::assess(&self.timeline, last.start, &constants);
+        said_at_steps(&course, &self.timeline, &constants).iter().map(|slot| slot.said.probability).collect()
+    }
+
     /// The scores of the rivals at each slot, from the same record and no more.
     pub fn rivals(&self) -> Vec<Rivals> {
         rivals::scores(&self.timeline, self.slots.iter().map(|slot| slot.start))

@@ -15,6 +15,7 @@ mod picture;
 mod record;
 mod report;
 mod rivals;
+mod sheet;
 mod spill;
 mod statistics;
 mod summary;

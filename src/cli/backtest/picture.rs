@@ -7,8 +7,8 @@ use super::statistics::Bin;
 use crate::domain::FlagKind;
 use std::fmt::Write;
 
-const COLOURS: [&str; 6] = ["#1b5e8c", "#1b5e8c", "#b3541e", "#6b7280", "#7a5195", "#3d7d4e"];
-const DASHES: [&str; 6] = ["", "", "6 3", "2 3", "8 3 2 3", "4 4"];
+const COLOURS: [&str; 7] = ["#1b5e8c", "#1b5e8c", "#b3541e", "#6b7280", "#7a5195", "#3d7d4e", "#111827"];
+const DASHES: [&str; 7] = ["", "", "6 3", "2 3", "8 3 2 3", "4 4", "1 3"];
 /// Pixels of a square chart and its margin.
 const SIDE: f64 = 320.0;
 const MARGIN: f64 = 44.0;
@@ -68,8 +68,8 @@ pub fn roc(worth: &[Worth]) -> String {
                 format!("{x:.1},{y:.1}")
             })
             .collect();
-        let (colour, dash) = (COLOURS[n % 6], DASHES[n % 6]);
-        let (x, y) = (MARGIN + SIDE - 176.0, MARGIN + SIDE - 90.0 + legend);
+        let (colour, dash) = (COLOURS[n % 7], DASHES[n % 7]);
+        let (x, y) = (MARGIN + SIDE - 176.0, MARGIN + SIDE - 108.0 + legend);
         legend += 18.0;
         let _ = write!(
             out,

@@ -5,7 +5,7 @@ use super::history::Client;
 use super::labels::Label;
 use super::spill::Texts;
 use super::summary::maybe;
-use super::{Count, Options, picture};
+use super::{Count, Options, picture, sheet};
 use crate::domain::{Closing, Episode, FlagKind, Why};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -21,7 +21,7 @@ svg .base{stroke:#9ca3af}svg .quiet{fill:#7aa3bf}svg .flagged{fill:#b3541e}svg .
 svg .rupture{fill:#7a1f3d}svg .left{fill:#111827}svg .bin{fill:#1b5e8c;fill-opacity:.6}\
 @media print{body{margin:0}tr{break-inside:avoid}}";
 
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -119,7 +119,7 @@ fn figures(out: &mut dyn Write, accuracy: &Accuracy) -> io::Result<()> {
     writeln!(
         out,
         "</tbody></table><p class=\"note\">Flags are counted as published. The scores are cut where {:.0} % of quiet slots \
-         warn. The last four are simple detectors on the same record.</p><div class=\"row\"><figure>{}\
+         warn. The last five are rivals on the same record: four simple detectors, and the model as it was first designed.</p><div class=\"row\"><figure>{}\
          <figcaption>Sensitivity and false alarms</figcaption></figure><figure>{}<figcaption>Calibration: dots on the \
          line mean that a probability says what it says (error {:.3})</figcaption></figure></div>",
         100.0 * COMPARED_AT,
@@ -135,6 +135,15 @@ fn figures(out: &mut dyn Write, accuracy: &Accuracy) -> io::Result<()> {
         writeln!(out, "<tr><td>{:.3}</td><td>{:.3}</td><td>{}</td></tr>", bin.said, bin.was, bin.count)?;
     }
     writeln!(out, "</tbody></table>")?;
+    let track = &accuracy.not_on_track;
+    writeln!(
+        out,
+        "<h2>Not on track</h2><p class=\"note\">Clients with four scores or more, by how the last differs from the first, and \
+         how many of them were flagged as not on track before the last.</p><table><thead><tr><th></th><th>Clients</th>\
+         <th>Flagged</th></tr></thead><tbody><tr><td>Reliably worse</td><td>{}</td><td>{}</td></tr><tr><td>No reliable \
+         change</td><td>{}</td><td>{}</td></tr><tr><td>Reliably better</td><td>{}</td><td>{}</td></tr></tbody></table>",
+        track.worse.0, track.worse.1, track.unchanged.0, track.unchanged.1, track.better.0, track.better.1,
+    )?;
     shares(out, "By kind of client", &accuracy.by_kind)?;
     shares(out, "By what the record holds", &accuracy.by_coverage)
 }
@@ -173,7 +182,9 @@ fn clients(out: &mut dyn Write, labelled: bool) -> io::Result<()> {
     writeln!(
         out,
         "<h2>Every client</h2><p class=\"note\">One column an appointment, its height the probability that the alliance was \
-         in rupture; orange while the engagement flag stood; grey where clinician or service called off.{bars}</p>\
+         in rupture; orange while the engagement flag stood; grey where clinician or service called off.{bars} Below each client, on a \
+         click: every appointment, the evidence of each signal for (+) and against (-) a rupture, which with what was carried over \
+         sums to the log-odds of the probability, and each Flag in the words that the page has for it.</p>\
          <table><thead><tr><th>Client</th><th>Slots</th><th class=\"t\">From, to</th><th class=\"t\">Course</th>\
          <th class=\"t\">Flags</th>{truth}</tr></thead><tbody>"
     )
@@ -184,7 +195,7 @@ pub fn row(client: &Client, label: Option<&Label>, zone: &TimeZone) -> String {
     let day = |at: Timestamp| zone.to_datetime(at).date().to_string();
     let first = client.slots.first().map(|slot| day(slot.start)).unwrap_or_default();
     let last = client.slots.last().map(|slot| day(slot.start)).unwrap_or_default();
-    let flags: Vec<String> = client.episodes.iter().map(|episode| told(episode, &day)).collect();
+    let flags: Vec<String> = client.course.episodes.iter().map(|episode| told(episode, &day)).collect();
     let truth = label.map_or_else(String::new, |label| {
         let mut said: Vec<String> = Vec::new();
         for rupture in &label.ruptures {
@@ -197,11 +208,13 @@ pub fn row(client: &Client, label: Option<&Label>, zone: &TimeZone) -> String {
     });
     let truth = if label.is_some() { format!("<td class=\"t\">{truth}</td>") } else { truth };
     format!(
-        "<tr><td>{}</td><td>{}</td><td class=\"t\">{first}<br>{last}</td><td class=\"t\">{}</td><td class=\"t\">{}</td>{truth}</tr>\n",
+        "<tr><td>{}</td><td>{}</td><td class=\"t\">{first}<br>{last}</td><td class=\"t\">{}</td><td class=\"t\">{}</td>{truth}</tr>\
+         <tr><td colspan=\"6\" class=\"t\">{}</td></tr>\n",
         escape(&client.patient),
         client.slots.len(),
         picture::course(client, label),
         if flags.is_empty() { "none".to_owned() } else { flags.join("<br>") },
+        sheet::write(client, label, zone),
     )
 }
 

@@ -15,6 +15,8 @@ const LATE_MINUTES: f64 = 10.0;
 /// Steps from which a chart takes its centre and width.
 const CHART_BASELINE_STEPS: usize = 5;
 const EWMA_WEIGHT: f64 = 0.3;
+/// Reliable change on the common scale.
+pub const RELIABLE: f64 = 6.0;
 /// A client who filled in at least this share so far is expected to go on.
 const HABIT_SHARE: f64 = 0.5;
 
@@ -111,7 +113,7 @@ fn misses(steps: &[Step]) -> f64 {
 }
 
 /// Scores of the measure filled in most often, on the common scale, up to now.
-fn course(timeline: &Timeline, at: Timestamp) -> Vec<f64> {
+pub(super) fn course(timeline: &Timeline, at: Timestamp) -> Vec<f64> {
     let scored = || {
         let known = timeline.administrations.iter().filter(|form| form.at < at && form.measure.role == Role::Outcome);
         known.filter_map(|form| Some((form.measure.canonical.as_str(), form.measure.u(form.score?)?)))
@@ -128,7 +130,7 @@ fn course(timeline: &Timeline, at: Timestamp) -> Vec<f64> {
 fn deterioration(timeline: &Timeline, at: Timestamp) -> f64 {
     let course = course(timeline, at);
     match (course.first(), course.last()) {
-        (Some(first), Some(last)) if course.len() > 1 => (last - first) / 6.0,
+        (Some(first), Some(last)) if course.len() > 1 => (last - first) / RELIABLE,
         _ => -3.0,
     }
 }

@@ -64,6 +64,13 @@ pub fn text(accuracy: &Accuracy) -> String {
     );
     let (right, named, all) = accuracy.pattern;
     let _ = writeln!(out, "Pattern at flagged slots in a rupture: named at {named} of {all}, rightly at {right}.");
+    let (worse, unchanged, better) =
+        (accuracy.not_on_track.worse, accuracy.not_on_track.unchanged, accuracy.not_on_track.better);
+    let _ = writeln!(
+        out,
+        "Not on track, said before the last score: of {} who ended reliably worse {}, of {} unchanged {}, of {} reliably better {}.",
+        worse.0, worse.1, unchanged.0, unchanged.1, better.0, better.1
+    );
     let _ = writeln!(out, "\nCalibration error {:.3}; said, was, slots:", accuracy.calibration_error);
     for bin in accuracy.calibration.iter().filter(|bin| bin.count > 0) {
         let _ = writeln!(out, "  {:.3}  {:.3}  {}", bin.said, bin.was, bin.count);
@@ -139,6 +146,11 @@ pub fn json(accuracy: &Accuracy) -> Value {
         "detectors": accuracy.worth.iter().map(worth).collect::<Vec<_>>(),
         "calibrationError": accuracy.calibration_error,
         "calibration": bins.collect::<Vec<_>>(),
+        "notOnTrack": {
+            "worse": {"clients": accuracy.not_on_track.worse.0, "flagged": accuracy.not_on_track.worse.1},
+            "unchanged": {"clients": accuracy.not_on_track.unchanged.0, "flagged": accuracy.not_on_track.unchanged.1},
+            "better": {"clients": accuracy.not_on_track.better.0, "flagged": accuracy.not_on_track.better.1},
+        },
         "byKind": shares(&accuracy.by_kind),
         "byCoverage": shares(&accuracy.by_coverage),
     })

@@ -266,9 +266,21 @@ fn figures_and_report_come_with_labels() {
         assert!(!page.contains(outside), "{outside} in a page that must stand by itself");
     }
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
-    let summary: Value = serde_json::from_str(&std::fs::read_to_string(options.summary.unwrap()).unwrap()).unwrap();
+    let summary = options.summary.as_ref().unwrap();
+    let summary: Value = serde_json::from_str(&std::fs::read_to_string(summary).unwrap()).unwrap();
     assert_eq!(summary["clients"], 60);
-    assert_eq!(summary["detectors"].as_array().unwrap().len(), 6);
+    assert_eq!(summary["detectors"].as_array().unwrap().len(), 7);
+    let track = &summary["notOnTrack"];
+    let scored: u64 = ["worse", "unchanged", "better"].iter().map(|how| track[how]["clients"].as_u64().unwrap()).sum();
+    assert!((20..=60).contains(&scored), "{track}");
+
+    // a part for each client, with a line an appointment
+    let sheets: Vec<&str> = page.split("<details>").skip(1).collect();
+    assert_eq!(sheets.len(), 60);
+    let lines = sheets.iter().map(|sheet| sheet.split("</details>").next().unwrap().matches("<tr>").count() - 1);
+    options.format = Format::Ndjson;
+    options.summary = None;
+    assert_eq!(lines.sum::<usize>(), backtest(&options).lines().count());
 }
 
 #[test]

@@ -12,7 +12,8 @@ use crate::fhir::check;
 use crate::fhir::outcome::{Issue, IssueType};
 use crate::pipeline::ingest::{Action, Target, Write};
 use crate::smart::fetch::oauth_error;
-use crate::smart::launch::{Ending, LaunchError, PENDING_SECONDS, Session};
+use crate::smart::launch::{LaunchError, PENDING_SECONDS};
+use crate::smart::session::{Ending, Session};
 use crate::smart::{pull, scope};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -137,6 +138,10 @@ pub async fn callback(state: web::Data<State>, http: HttpRequest) -> HttpRespons
         Ok((name, session)) => {
             let patient = session.patient.clone();
             let there = match &patient {
+                // The one intent we know leads to the answers.
+                Some(id) if session.moment.intent.as_deref() == Some("afterwards") => {
+                    format!("/app/patients/{id}?launched#afterwards")
+                }
                 Some(id) => format!("/app/patients/{id}?launched"),
                 None => "/app/caseload?launched".to_owned(),
             };
@@ -224,6 +229,7 @@ fn read_from_ehr(state: &web::Data<State>, session: Session, address: Option<Str
     };
     if session.patient.is_none() || pushes(state) {
         session.progress.done.store(true, Ordering::Release);
+        super::flags::keep_in_step(state, session);
         return;
     }
     let state = state.clone();
@@ -238,6 +244,7 @@ fn read_from_ehr(state: &web::Data<State>, session: Session, address: Option<Str
             tracing::warn!(status = error.status, "what a record system holds could not be kept");
             session.progress.failed.store(true, Ordering::Release);
         }
+        super::flags::keep_in_step(&state, session);
     });
 }
 

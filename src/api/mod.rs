@@ -5,6 +5,7 @@ pub mod audit;
 mod auth;
 pub mod bulk;
 mod discovery;
+mod flags;
 mod format;
 mod health;
 mod http;

@@ -16,6 +16,8 @@ const CONNECT_SECONDS_MAX: u64 = 5;
 const ANSWER_SECONDS_MAX: u64 = 15;
 /// Discovery documents, key sets, token answers.
 pub const DOCUMENT_BYTES_MAX: usize = 512 * 1024;
+/// A `smart_style_url`.
+pub const STYLE_BYTES_MAX: usize = 16 * 1024;
 
 /// Why something was not fetched. Holds no URL, no token, nothing that was sent back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,6 +124,36 @@ impl Fetcher {
             None => request.header("accept", "application/json"),
         };
         answer(request, bytes_max).await
+    }
+
+    /// Writes a resource; what the answer holds, `Null` where it is empty.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub async fn write(
+        &self,
+        put: bool,
+        url: &str,
+        bearer: &str,
+        body: &Value,
+        if_none_exist: Option<&str>,
+    ) -> Result<Value, FetchError> {
+        let url = self.allowed(url)?;
+        let mut request = self
+            .client
+            .request(if put { Method::PUT } else { Method::POST }, url)
+            .header("accept", "application/fhir+json")
+            .header("content-type", "application/fhir+json")
+            .header("prefer", "return=representation")
+            .bearer_auth(bearer)
+            .body(body.to_string());
+        if let Some(criteria) = if_none_exist {
+            request = request.header("if-none-exist", criteria);
+        }
+        match answer(request, DOCUMENT_BYTES_MAX).await {
+            Err(FetchError::NotJson) => Ok(Value::Null),
+            other => other,
+        }
     }
 
     /// POST a form.

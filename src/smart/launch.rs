@@ -3,60 +3,26 @@
 //! Only EHRs of the operator's list are contacted. Launches that wait and sessions live in memory: a restart means
 //! "launch again", and several processes behind one address need sticky sessions.
 
-use super::fetch::{DOCUMENT_BYTES_MAX, FetchError, Fetcher};
-use super::keys::{RemoteKeys, Source};
-use super::signing::Signing;
-use super::token::{names, seconds};
+use super::ehr::{Ehr, identity, is_id, of_fetch};
+use super::session::{Moment, Session, until};
 use crate::config;
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use ring::rand::{SecureRandom, SystemRandom};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Launches that wait for their callback, at most; and how long one may wait.
 const PENDING_MAX: usize = 10_000;
 pub const PENDING_SECONDS: i64 = 600;
 /// Sessions at most; and how long one may last, however often its token is renewed.
 const SESSIONS_MAX: usize = 10_000;
-const SESSION_SECONDS_MAX: i64 = 12 * 60 * 60;
-/// Life of a token whose answer does not say.
-const TOKEN_SECONDS: i64 = 300;
+pub(super) const SESSION_SECONDS_MAX: i64 = 12 * 60 * 60;
 /// Longest `launch`, `code` and `state`, bytes.
 const PARAMETER_BYTES_MAX: usize = 8 * 1024;
-const ASSERTION_SECONDS: i64 = 240;
-const DESCRIBED_FRESH: Duration = Duration::from_secs(15 * 60);
-
-/// How we show the EHR who we are.
-enum Proof {
-    Public,
-    Secret(String),
-    Key(Vec<Signing>),
-}
-
-/// An EHR of the list.
-pub struct Ehr {
-    pub iss: String,
-    client_id: String,
-    scope: String,
-    proof: Proof,
-    pub pushes: bool,
-    pub fetcher: Fetcher,
-    described: Mutex<Option<(Instant, Arc<Described>)>>,
-}
-
-/// What its discovery document says.
-struct Described {
-    issuer: Option<String>,
-    authorize: String,
-    token: String,
-    keys: Option<RemoteKeys>,
-}
 
 /// Why a launch came to nothing. The words are for the person who launched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,48 +65,12 @@ pub struct Begun {
     pub browser: String,
 }
 
-/// How far reading from the EHR has come.
-#[derive(Debug, Default)]
-pub struct Progress {
-    pub done: AtomicBool,
-    pub read: AtomicUsize,
-    pub failed: AtomicBool,
-    /// Who signed in, as the record system names them.
-    pub user_name: OnceLock<String>,
-}
-
-/// One launch of one person.
-#[derive(Clone)]
-pub struct Session {
-    pub ehr: usize,
-    pub iss: Arc<str>,
-    /// Our id of the launch's patient; `None`: a practitioner's own launch.
-    pub patient: Option<Arc<str>>,
-    /// The EHR's id of it.
-    pub remote_patient: Option<Arc<str>>,
-    pub fhir_user: Option<String>,
-    pub scope: String,
-    pub token: Arc<str>,
-    refresh: Option<Arc<str>>,
-    /// When the token ends.
-    pub until: Timestamp,
-    ends: Timestamp,
-    pub progress: Arc<Progress>,
-    /// What tokens in its forms are made with.
-    pub csrf: Arc<str>,
-}
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a session")
-    }
-}
-
+/// The EHRs of the list, the launches that wait and the sessions.
 pub struct Launches {
     pub ehrs: Vec<Ehr>,
     pub redirect_uri: String,
     pending: Mutex<HashMap<String, Pending>>,
-    sessions: Mutex<HashMap<[u8; 32], Session>>,
+    pub(super) sessions: Mutex<HashMap<[u8; 32], Session>>,
 }
 
 /// 256 random bits, for URLs and cookies.
@@ -153,138 +83,12 @@ pub fn random() -> Result<String, LaunchError> {
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
-fn hash(text: &str) -> [u8; 32] {
+pub(super) fn hash(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Ehr {
-    /// # Errors
-    /// A setting that cannot be; the text says what to do.
-    pub fn new(ehr: &config::Ehr) -> Result<Self, String> {
-        let named = |what: &str| format!("[[ehrs]] {}: {what}", ehr.iss);
-        let read = |path: &std::path::Path| {
-            std::fs::read_to_string(path).map_err(|error| named(&format!("cannot read {}: {error}", path.display())))
-        };
-        let proof = match (&ehr.client_secret_file, &ehr.private_key_file) {
-            (None, None) => Proof::Public,
-            (Some(path), None) => Proof::Secret(read(path)?.trim().to_owned()),
-            (None, Some(path)) => Proof::Key(Signing::read(&read(path)?, ehr.key_id.as_deref()).map_err(named)?),
-            (Some(_), Some(_)) => return Err(named("give client_secret_file or private_key_file, not both")),
-        };
-        let fetcher = Fetcher::new(&[&ehr.iss], ehr.allow_insecure)?;
-        fetcher.allowed(&ehr.iss).map_err(|error| named(&format!("{error} (allow_insecure is for tests)")))?;
-        Ok(Self {
-            iss: ehr.iss.trim_end_matches('/').to_owned(),
-            client_id: ehr.client_id.clone(),
-            scope: ehr.scope.clone(),
-            proof,
-            pushes: ehr.pushes,
-            fetcher,
-            described: Mutex::default(),
-        })
-    }
-
-    /// Our public keys at this EHR.
-    #[must_use]
-    pub fn keys(&self) -> &[Signing] {
-        match &self.proof {
-            Proof::Key(keys) => keys,
-            _ => &[],
-        }
-    }
-
-    /// Our id for a resource of this EHR's: its own where the EHR pushes under its own ids, else one made of
-    /// (iss, type, id), so that two EHRs never collide.
-    #[must_use]
-    pub fn local_id(&self, kind: &str, id: &str) -> String {
-        if self.pushes {
-            return id.to_owned();
-        }
-        let text = format!("{}\n{kind}\n{id}", self.iss);
-        format!("{}{}", self.prefix(), hex(&hash(&text)[..20]))
-    }
-
-    /// What ids made for this EHR begin with.
-    #[must_use]
-    pub fn prefix(&self) -> String {
-        format!("l{}-", hex(&hash(&self.iss)[..6]))
-    }
-
-    async fn described(&self) -> Result<Arc<Described>, LaunchError> {
-        if let Some((at, described)) = lock(&self.described).clone()
-            && at.elapsed() < DESCRIBED_FRESH
-        {
-            return Ok(described);
-        }
-        let url = format!("{}/.well-known/smart-configuration", self.iss);
-        let document = self.fetcher.get(&url, None, DOCUMENT_BYTES_MAX).await.map_err(of_fetch)?;
-        let endpoint = |key: &str| {
-            let url =
-                document.get(key).and_then(Value::as_str).ok_or(LaunchError::Discovery("an endpoint is missing"))?;
-            match self.fetcher.allowed(url) {
-                Ok(url) => Ok(url.to_string()),
-                Err(FetchError::Refused(why)) => Err(LaunchError::Discovery(why)),
-                Err(_) => Err(LaunchError::Discovery("an endpoint cannot be used")),
-            }
-        };
-        let text = |key: &str| document.get(key).and_then(Value::as_str).map(str::to_owned);
-        let described = Arc::new(Described {
-            issuer: text("issuer"),
-            authorize: endpoint("authorization_endpoint")?,
-            token: endpoint("token_endpoint")?,
-            keys: text("jwks_uri")
-                .filter(|url| self.fetcher.allowed(url).is_ok())
-                .map(|url| RemoteKeys::new(Source::Url(url), self.fetcher.clone())),
-        });
-        *lock(&self.described) = Some((Instant::now(), Arc::clone(&described)));
-        Ok(described)
-    }
-
-    /// Asks the token endpoint, showing who we are.
-    async fn ask(&self, token_url: &str, pairs: &[(&str, &str)], now: Timestamp) -> Result<Value, LaunchError> {
-        let mut pairs = pairs.to_vec();
-        let mut basic = None;
-        let assertion;
-        match &self.proof {
-            Proof::Public => pairs.push(("client_id", &self.client_id)),
-            Proof::Secret(secret) => {
-                // RFC 6749, 2.3.1: each part form-encoded.
-                let part = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-                basic = Some(BASE64_STANDARD.encode(format!("{}:{}", part(&self.client_id), part(secret))));
-            }
-            Proof::Key(keys) => {
-                let claims = json!({
-                    "iss": self.client_id,
-                    "sub": self.client_id,
-                    "aud": token_url,
-                    "exp": now.as_second() + ASSERTION_SECONDS,
-                    "jti": random()?,
-                });
-                assertion = keys.first().and_then(|key| key.sign(&claims, "JWT").ok()).ok_or(LaunchError::Answer)?;
-                pairs.push(("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"));
-                pairs.push(("client_assertion", &assertion));
-            }
-        }
-        self.fetcher.post_form(token_url, basic.as_deref(), &pairs).await.map_err(of_fetch)
-    }
-}
-
-fn of_fetch(error: FetchError) -> LaunchError {
-    tracing::warn!(%error, "a record system did not answer as it should");
-    match error {
-        FetchError::Refused(why) => LaunchError::Discovery(why),
-        FetchError::Status(400..=499, code) => LaunchError::Denied(code.unwrap_or("refused")),
-        FetchError::Away(_) | FetchError::Status(..) => LaunchError::Away,
-        FetchError::TooLong | FetchError::NotJson => LaunchError::Answer,
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Launches {
@@ -390,10 +194,11 @@ impl Launches {
         if !text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")) {
             return Err(LaunchError::Answer);
         }
-        let fhir_user = match text("id_token") {
+        let who = match text("id_token") {
             None => None,
             Some(id_token) => identity(ehr, &described, id_token, &pending.nonce, now).await?,
         };
+        let (fhir_user, user_name) = who.unwrap_or_default();
         // "Practitioner/1", "https://…/Patient/1"
         let kind = fhir_user.as_deref().and_then(|user| user.rsplit('/').nth(1));
         if matches!(kind, Some("Patient" | "RelatedPerson")) {
@@ -403,6 +208,7 @@ impl Launches {
         if remote.is_some_and(|id| !is_id(id)) {
             return Err(LaunchError::Answer);
         }
+        let moment = Moment::read(ehr, &answer).await;
         let session = Session {
             ehr: pending.ehr,
             iss: ehr.iss.as_str().into(),
@@ -415,8 +221,14 @@ impl Launches {
             until: until(&answer, now),
             ends: now + SignedDuration::from_secs(SESSION_SECONDS_MAX),
             progress: Arc::default(),
+            moment: Arc::new(moment),
+            renewing: Arc::default(),
+            written: Arc::default(),
             csrf: random()?.into(),
         };
+        if let Some(name) = user_name {
+            let _ = session.progress.user_name.set(name);
+        }
         let name = random()?;
         let mut sessions = lock(&self.sessions);
         if sessions.len() >= SESSIONS_MAX {
@@ -427,103 +239,5 @@ impl Launches {
         }
         sessions.insert(hash(&name), session.clone());
         Ok((name, session))
-    }
-
-    /// The session of this name, its token renewed where that is due and possible. `None`: launch again.
-    pub async fn session(&self, name: &str, now: Timestamp) -> Option<Session> {
-        let key = hash(name);
-        let session = lock(&self.sessions).get(&key).cloned()?;
-        if session.ends > now && session.until > now {
-            return Some(session);
-        }
-        let renewed = match &session.refresh {
-            Some(refresh) if session.ends > now => self.renew(&session, refresh, now).await,
-            _ => None,
-        };
-        let mut sessions = lock(&self.sessions);
-        match renewed {
-            Some(session) => {
-                sessions.insert(key, session.clone());
-                Some(session)
-            }
-            None => {
-                sessions.remove(&key);
-                None
-            }
-        }
-    }
-
-    async fn renew(&self, session: &Session, refresh: &str, now: Timestamp) -> Option<Session> {
-        let ehr = &self.ehrs[session.ehr];
-        let described = ehr.described().await.ok()?;
-        let pairs = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
-        let answer = ehr.ask(&described.token, &pairs, now).await.ok()?;
-        let text = |key: &str| answer.get(key).and_then(Value::as_str);
-        // Another patient than before is another launch.
-        let same = text("patient").is_none_or(|id| session.remote_patient.as_deref() == Some(id));
-        let token = text("access_token").filter(|token| same && !token.is_empty())?;
-        Some(Session {
-            token: token.into(),
-            refresh: Some(text("refresh_token").unwrap_or(refresh).into()),
-            until: until(&answer, now),
-            ..session.clone()
-        })
-    }
-
-    /// Whether a practitioner's session may show this client: one of its own EHR's.
-    #[must_use]
-    pub fn reaches(&self, session: &Session, client: &str) -> bool {
-        match &session.patient {
-            Some(patient) => **patient == *client,
-            None if self.ehrs[session.ehr].pushes => {
-                self.ehrs.iter().all(|other| other.pushes || !client.starts_with(&other.prefix()))
-            }
-            None => client.starts_with(&self.ehrs[session.ehr].prefix()),
-        }
-    }
-}
-
-fn until(answer: &Value, now: Timestamp) -> Timestamp {
-    let seconds = seconds(answer.get("expires_in")).unwrap_or(TOKEN_SECONDS).clamp(0, SESSION_SECONDS_MAX);
-    now + SignedDuration::from_secs(seconds)
-}
-
-/// Who signed in, from the `id_token`. One that cannot be checked says nothing; one that does not hold ends the
-/// launch.
-async fn identity(
-    ehr: &Ehr,
-    described: &Described,
-    id_token: &str,
-    nonce: &str,
-    now: Timestamp,
-) -> Result<Option<String>, LaunchError> {
-    let Some(keys) = &described.keys else { return Ok(None) };
-    let claims = match keys.verify(id_token).await {
-        Ok(claims) => claims,
-        Err(None) => return Ok(None),
-        Err(Some(_)) => return Err(LaunchError::Answer),
-    };
-    let text = |key: &str| claims.get(key).and_then(Value::as_str);
-    let issuer = described.issuer.as_deref().unwrap_or(&ehr.iss);
-    let holds = text("iss").is_some_and(|iss| iss.trim_end_matches('/') == issuer.trim_end_matches('/'))
-        && names(claims.get("aud"), &ehr.client_id)
-        && seconds(claims.get("exp")).is_some_and(|exp| exp + 60 > now.as_second())
-        && text("nonce").is_none_or(|named| named == nonce);
-    if !holds {
-        return Err(LaunchError::Answer);
-    }
-    Ok(text("fhirUser").or_else(|| text("profile")).map(str::to_owned))
-}
-
-fn is_id(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
-}
-
-/// Marks reading as ended, however it ends.
-pub struct Ending(pub Arc<Progress>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.done.store(true, Ordering::Release);
     }
 }

@@ -2,15 +2,19 @@
 //! launch from an EHR. The network is reached through [`fetch`] alone.
 
 pub mod crypto;
+pub mod ehr;
 pub mod fetch;
 pub mod keys;
 pub mod launch;
 pub mod limit;
 pub mod pull;
 pub mod scope;
+pub mod session;
 pub mod signing;
+pub mod style;
 pub mod systems;
 pub mod token;
+pub mod write_back;
 
 use crate::config::{self, Auth, Config};
 use fetch::Fetcher;

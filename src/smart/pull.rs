@@ -1,10 +1,12 @@
 //! Data by launch: what an EHR that pushes nothing holds of the launch's patient, read with the launch's token and
 //! made ours. Bounded in pages, size and time; what is not about that patient is left out.
 
-use super::fetch::FetchError;
-use super::launch::{Ehr, Progress, Session};
+use super::ehr::{Ehr, is_id};
+use super::fetch::{DOCUMENT_BYTES_MAX, FetchError};
 use super::scope::{Right, grants};
+use super::session::{Progress, Session};
 use crate::fhir::kinds::kind;
+use crate::fhir::person::{best_name, display_name};
 use crate::fhir::read;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -20,7 +22,7 @@ const PAGE_COUNT: usize = 200;
 const READ_SECONDS_MAX: u64 = 90;
 
 /// Types that are read, beside the Patient.
-const KINDS: &[&str] = &["Appointment", "QuestionnaireResponse", "Task"];
+const KINDS: &[&str] = &["Appointment", "CareTeam", "Encounter", "EpisodeOfCare", "QuestionnaireResponse", "Task"];
 
 /// Everything the token lets us read of the patient, renamed. What cannot be had is left out, and said in
 /// `progress`.
@@ -63,6 +65,14 @@ async fn read_into(
             Err(error) => failed = Some(error),
         }
     }
+    if let Some(encounter) = session.moment.encounter.as_deref().filter(|_| may("Encounter", Right::Read)) {
+        let url = format!("{}/Encounter/{encounter}", ehr.iss);
+        match ehr.fetcher.get(&url, Some(&session.token), PAGE_BYTES_MAX).await {
+            Ok(encounter) => drop(take("Encounter", &encounter)),
+            Err(error) => failed = Some(error),
+        }
+    }
+    name_user(ehr, session, progress).await;
     for name in KINDS.iter().filter(|name| may(name, Right::Search)) {
         let Some(row) = kind(name) else { continue };
         let mut url = Some(format!("{}/{name}?patient={remote}&_count={PAGE_COUNT}", ehr.iss));
@@ -91,6 +101,18 @@ async fn read_into(
         }
     }
     failed.map_or(Ok(()), Err)
+}
+
+/// Who signed in, by name: `fhirUser` may be read by the scope of that name. Without an answer there is no name.
+async fn name_user(ehr: &Ehr, session: &Session, progress: &Progress) {
+    let Some(user) = session.fhir_user.as_deref().filter(|_| progress.user_name.get().is_none()) else { return };
+    let local = user.strip_prefix(&ehr.iss).map_or(user, |rest| rest.trim_start_matches('/'));
+    let Some(id) = local.strip_prefix("Practitioner/").filter(|id| is_id(id)) else { return };
+    let url = format!("{}/Practitioner/{id}", ehr.iss);
+    let Ok(found) = ehr.fetcher.get(&url, Some(&session.token), DOCUMENT_BYTES_MAX).await else { return };
+    if let Some(name) = best_name(&found).map(display_name).filter(|name| !name.is_empty()) {
+        let _ = progress.user_name.set(name);
+    }
 }
 
 /// A link to the next page, if it stays at the EHR: our token goes nowhere else.

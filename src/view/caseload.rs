@@ -38,9 +38,10 @@ pub fn caseload(model: &CaseloadModel) -> Markup {
                 }
                 p class="small legend" { (ui::STRIP_LEGEND) }
             }
+            @if let Some(rule) = &model.rule { p class="small soft" { (rule) } }
         }
     };
-    document(&model.base_path, model.manner.locale, ui::CASELOAD, &body)
+    document(&model.base_path, model.manner.locale, ui::CASELOAD, model.palette.as_deref(), &body)
 }
 
 /// Clients today, engagement flags, response flags, safety items.

@@ -60,10 +60,10 @@ pub fn message(base_path: &str, title: &str, text: &str) -> String {
             }
         }
     };
-    document(base_path, Locale::En, title, &body).into_string()
+    document(base_path, Locale::En, title, None, &body).into_string()
 }
 
-fn document(base_path: &str, locale: Locale, title: &str, body: &Markup) -> Markup {
+fn document(base_path: &str, locale: Locale, title: &str, palette: Option<&str>, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang=(locale.tag()) {
@@ -75,6 +75,9 @@ fn document(base_path: &str, locale: Locale, title: &str, body: &Markup) -> Mark
                 meta name="robots" content="noindex";
                 title { (title) " · " (ui::PRODUCT) }
                 link rel="stylesheet" href={ (base_path) (STYLESHEET_PATH) "?v=" (stylesheet_version()) };
+                @if let Some(palette) = palette {
+                    link rel="stylesheet" href={ (base_path) "/app/palette.css?c=" (palette) };
+                }
             }
             body { (body) }
         }

@@ -36,6 +36,12 @@ pub struct PageModel<'a> {
     pub caseload_link: bool,
     pub model_version: String,
     pub thresholds: Thresholds,
+    /// Show whose page it is: not where the record system around it does (`need_patient_banner`).
+    pub banner: bool,
+    /// Start of the session that the record system says is now; `None`: found from the slots.
+    pub session_at: Option<Timestamp>,
+    /// The record system's colours, for `palette.css?c=…`.
+    pub palette: Option<String>,
 }
 
 /// When a Flag was first published, for each episode.
@@ -84,6 +90,10 @@ pub struct CaseloadModel<'a> {
     pub therapist: Option<String>,
     pub base_path: String,
     pub thresholds: Thresholds,
+    /// Whose clients these are, where a rule chose them.
+    pub rule: Option<String>,
+    /// As on the page.
+    pub palette: Option<String>,
 }
 
 #[derive(Clone, Debug)]

@@ -33,7 +33,7 @@ pub fn page(model: &PageModel) -> Markup {
         }
     };
     let title = format!("{}: {}", ui::BEFORE_THE_SESSION, model.person.name);
-    document(&model.base_path, model.manner.locale, &title, &body)
+    document(&model.base_path, model.manner.locale, &title, model.palette.as_deref(), &body)
 }
 
 fn looking_back(model: &PageModel, record: &Record) -> Markup {
@@ -55,7 +55,9 @@ fn who(model: &PageModel, record: &Record) -> Markup {
     let number = model.session_number.unwrap_or_else(|| kept(model, next) + 1);
     html! {
         header {
-            h1 { (if model.person.name.trim().is_empty() { ui::UNNAMED } else { &model.person.name }) }
+            h1 class=[(!model.banner).then_some("unseen")] {
+                (if model.person.name.trim().is_empty() { ui::UNNAMED } else { &model.person.name })
+            }
             p class="when" {
                 @if record.weekly() { (ui::NO_APPOINTMENTS) } @else { (words::session_and_time(
                     record.ended().is_none().then_some(number),
@@ -87,6 +89,9 @@ fn kept(model: &PageModel, next: Option<Timestamp>) -> u32 {
 
 /// The session about to begin, or just begun.
 pub fn next_session(model: &PageModel) -> Option<Timestamp> {
+    if model.session_at.is_some() {
+        return model.session_at;
+    }
     let just_begun = model.course.as_of.checked_sub(SignedDuration::from_mins(50)).ok()?;
     model
         .timeline

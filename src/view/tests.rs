@@ -24,6 +24,9 @@ fn model(case: &Case) -> PageModel<'_> {
         caseload_link: true,
         model_version: "1.0".into(),
         thresholds: Thresholds::default(),
+        banner: true,
+        session_at: None,
+        palette: None,
     }
 }
 
@@ -206,6 +209,8 @@ fn the_caseload_links_each_client_and_keeps_the_order() {
         therapist: None,
         base_path: "/t".into(),
         thresholds: Thresholds::default(),
+        rule: None,
+        palette: None,
     };
     let html = caseload(&model);
     let places: Vec<usize> = cases

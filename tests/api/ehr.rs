@@ -35,6 +35,11 @@ pub struct Ward {
     /// Overrides of the discovery document.
     pub discovery: Value,
     pub reads: usize,
+    /// Resources that were written, in order.
+    pub writes: Vec<Value>,
+    /// The next writes are refused so.
+    pub refuse_writes: Option<u16>,
+    pub style: Value,
     pub refuse: Option<u16>,
 }
 
@@ -68,7 +73,10 @@ impl Ehr {
                 .route("/authorize", web::get().to(authorize))
                 .route("/chart/{launch}", web::get().to(chart))
                 .route("/token", web::post().to(token))
+                .route("/style.json", web::get().to(style))
                 .route("/fhir/{kind}", web::get().to(search))
+                .route("/fhir/{kind}", web::post().to(create))
+                .route("/fhir/{kind}/{id}", web::put().to(update))
                 .route("/fhir/{kind}/{id}", web::get().to(read));
         });
         Self { ward, iss: format!("{url}/fhir"), server }
@@ -208,6 +216,51 @@ async fn read(ward: Shared, http: HttpRequest, path: web::Path<(String, String)>
     )
 }
 
+async fn style(ward: Shared) -> HttpResponse {
+    json_answer(&ward.lock().expect("the ward").style)
+}
+
+fn identifier_of(resource: &Value) -> String {
+    let part = |key: &str| resource["identifier"][0][key].as_str().unwrap_or_default();
+    format!("{}|{}", part("system"), part("value"))
+}
+
+async fn create(ward: Shared, http: HttpRequest, kind: web::Path<String>, body: String) -> HttpResponse {
+    let mut ward = ward.lock().expect("the ward");
+    if let Err(refused) = let_in(&mut ward, &http) {
+        return HttpResponse::build(refused).finish();
+    }
+    if let Some(status) = ward.refuse_writes {
+        return HttpResponse::build(StatusCode::from_u16(status).expect("a status")).finish();
+    }
+    let mut resource: Value = serde_json::from_str(&body).expect("json");
+    assert_eq!((resource["resourceType"].as_str(), resource.get("id")), (Some(kind.as_str()), None));
+    let criteria = http.headers().get("if-none-exist").expect("a conditional create").to_str().expect("text");
+    let wanted = form_urlencoded::parse(criteria.as_bytes()).find(|(key, _)| key == "identifier").expect("one").1;
+    if let Some(stands) = ward.resources.iter().find(|one| identifier_of(one) == *wanted) {
+        return HttpResponse::Ok().content_type("application/fhir+json").body(stands.to_string());
+    }
+    resource["id"] = json!(format!("e{}", ward.resources.len()));
+    resource["meta"] = json!({"versionId": "1"});
+    ward.resources.push(resource.clone());
+    ward.writes.push(resource.clone());
+    HttpResponse::Created().content_type("application/fhir+json").body(resource.to_string())
+}
+
+async fn update(ward: Shared, http: HttpRequest, path: web::Path<(String, String)>, body: String) -> HttpResponse {
+    let mut ward = ward.lock().expect("the ward");
+    if let Err(refused) = let_in(&mut ward, &http) {
+        return HttpResponse::build(refused).finish();
+    }
+    let resource: Value = serde_json::from_str(&body).expect("json");
+    assert_eq!(resource["id"], path.1.as_str());
+    ward.writes.push(resource.clone());
+    let stands =
+        ward.resources.iter_mut().find(|one| one["resourceType"] == path.0.as_str() && one["id"] == path.1.as_str());
+    *stands.expect("it stands") = resource;
+    HttpResponse::Ok().finish()
+}
+
 /// Everything of the type, two a page; whoever asks has to look whose it is.
 async fn search(ward: Shared, http: HttpRequest, kind: web::Path<String>) -> HttpResponse {
     let mut ward = ward.lock().expect("the ward");
@@ -220,7 +273,10 @@ async fn search(ward: Shared, http: HttpRequest, kind: web::Path<String>) -> Htt
         .find_map(|pair| pair.strip_prefix("page="))
         .and_then(|page| page.parse().ok())
         .unwrap_or(0);
-    let all: Vec<&Value> = ward.resources.iter().filter(|one| one["resourceType"] == kind.as_str()).collect();
+    let asked: HashMap<String, String> = form_urlencoded::parse(http.query_string().as_bytes()).into_owned().collect();
+    let fits = |one: &&Value| asked.get("identifier").is_none_or(|identifier| *identifier == identifier_of(one));
+    let all: Vec<&Value> =
+        ward.resources.iter().filter(|one| one["resourceType"] == kind.as_str()).filter(fits).collect();
     let entries: Vec<Value> = all.iter().skip(page * 2).take(2).map(|one| json!({"resource": one})).collect();
     let mut bundle = json!({"resourceType": "Bundle", "type": "searchset", "entry": entries});
     if all.len() > (page + 1) * 2 {

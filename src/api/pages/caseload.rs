@@ -1,6 +1,7 @@
 //! The day's clients.
 
-use super::{Looker, answer, day, looker, manner, refusal, thresholds};
+use super::mine::Mine;
+use super::{Looker, answer, day, looker, manner, palette_of, refusal, thresholds};
 use crate::api::State;
 use crate::detection;
 use crate::domain::{Course, Timeline};
@@ -8,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::fhir::outcome::IssueType;
 use crate::fhir::search;
 use crate::view::{self, CaseloadModel, CaseloadRow};
-use crate::words::Person;
+use crate::words::{Person, ui};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -34,6 +35,25 @@ pub(super) async fn caseload(state: web::Data<State>, http: HttpRequest) -> Http
     answer(&state, &looker.access, &http, None, made.await).await
 }
 
+/// The clients whom the asker may see, and by which rule, in words.
+async fn theirs(state: &State, looker: &Looker, today: jiff::civil::Date) -> Result<(Vec<Arc<str>>, Option<String>)> {
+    let mut clients = caseload_clients(state, today).await?;
+    let (Some(session), Some(launches)) = (&looker.session, &state.smart.launches) else { return Ok((clients, None)) };
+    let Some(mine) = Mine::of(state, session).await? else {
+        clients.retain(|client| launches.reaches(session, client));
+        return Ok((clients, Some(ui::ALL_OF_THE_RECORD_SYSTEM.to_owned())));
+    };
+    let mut all = mine.clients(state).await?;
+    all.extend(clients.into_iter().filter(|client| !all.contains(client)).collect::<Vec<_>>());
+    let mut shown = Vec::new();
+    for client in all.into_iter().filter(|client| launches.reaches(session, client)) {
+        if shown.len() < CASELOAD_MAX && mine.shows(state, &client).await? {
+            shown.push(client);
+        }
+    }
+    Ok((shown, Some(ui::OF_THE_PRACTITIONER.to_owned())))
+}
+
 struct Row {
     id: Arc<str>,
     person: Person,
@@ -47,10 +67,7 @@ async fn draw_caseload(state: &State, looker: &Looker) -> Result<String> {
     let pipeline = &state.pipeline;
     let now = pipeline.clock.now();
     let today = day(state, now);
-    let mut clients = caseload_clients(state, today).await?;
-    if let (Some(session), Some(launches)) = (&looker.session, &state.smart.launches) {
-        clients.retain(|client| launches.reaches(session, client));
-    }
+    let (clients, rule) = theirs(state, looker, today).await?;
     let mut rows: Vec<Row> = Vec::with_capacity(clients.len());
     let mut made = futures_util::stream::iter(clients)
         .map(|id| async move {
@@ -100,6 +117,8 @@ async fn draw_caseload(state: &State, looker: &Looker) -> Result<String> {
         therapist: None,
         base_path: String::new(),
         thresholds: thresholds(state),
+        rule,
+        palette: palette_of(looker.session.as_ref()),
     };
     Ok(view::caseload(&model))
 }

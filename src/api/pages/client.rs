@@ -1,8 +1,8 @@
 //! The page before the session.
 
 use super::judge::{csrf, secret};
-use super::{Looker, answer, json, looker, manner, reading, refusal, thresholds};
-use crate::api::{State, judgements};
+use super::{Looker, answer, json, looker, manner, palette_of, reading, refusal, thresholds};
+use crate::api::{State, flags, judgements};
 use crate::domain::{Course, SourceKind, Timeline};
 use crate::error::{Error, Result};
 use crate::fhir::outcome::IssueType;
@@ -10,6 +10,7 @@ use crate::fhir::person::{best_name, display_name};
 use crate::fhir::time;
 use crate::fhir::write::{flag_id, flag_provenance_id};
 use crate::pipeline::MODEL;
+use crate::smart::session::Session;
 use crate::store::{Key, Query};
 use crate::view::{self, PageModel, Published, Said};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -38,6 +39,9 @@ pub(super) async fn page(
     };
     if let Some(wait) = reading(&state, looker.session.as_ref()) {
         return wait;
+    }
+    if let Some(session) = looker.session.clone() {
+        flags::keep_in_step(&state, session);
     }
     let made = async {
         looker.access.page(&id)?;
@@ -89,7 +93,25 @@ async fn draw_page(state: &State, looker: &Looker, id: &str, as_of: Option<&str>
         caseload_link: looker.access.caseload(),
         model_version: MODEL.to_owned(),
         thresholds: thresholds(state),
+        banner: !looker.session.as_ref().is_some_and(|session| session.moment.no_banner),
+        session_at: session_at(state, looker.session.as_ref(), &assessed.timeline).await?.filter(|_| asked.is_none()),
+        palette: palette_of(looker.session.as_ref()),
     }))
+}
+
+/// The start of the appointment that the EHR says is now: named by the launch, or the encounter's.
+async fn session_at(state: &State, session: Option<&Session>, timeline: &Timeline) -> Result<Option<Timestamp>> {
+    let Some(session) = session else { return Ok(None) };
+    let ehr = state.smart.launches.as_ref().and_then(|launches| launches.ehrs.get(session.ehr));
+    let Some(ehr) = ehr else { return Ok(None) };
+    let mut appointment = session.moment.appointment.as_deref().map(|id| ehr.local_id("Appointment", id));
+    if let (None, Some(encounter)) = (&appointment, session.moment.encounter.as_deref()) {
+        let encounter = json(state, "Encounter", &ehr.local_id("Encounter", encounter)).await?;
+        let named = encounter.as_ref().and_then(|one| one.get("appointment")?.get(0)?.get("reference")?.as_str());
+        appointment = named.and_then(|named| named.rsplit('/').next()).map(str::to_owned);
+    }
+    let slot = timeline.slots.iter().find(|slot| Some(&*slot.source.id) == appointment.as_deref());
+    Ok(slot.map(|slot| slot.start))
 }
 
 /// When each Flag was first published: the first `Provenance.recorded`, which is never rewritten.

@@ -2,14 +2,14 @@
 
 use super::{json, looker, refusal};
 use crate::api::access::Access;
-use crate::api::{State, judgements, launch};
+use crate::api::{State, flags, judgements, launch};
 use crate::domain::Verdict;
 use crate::error::{Error, Result};
 use crate::fhir::check;
 use crate::fhir::outcome::{Issue, IssueType};
 use crate::fhir::write::judgement;
 use crate::pipeline::ingest::{Action, Target, Write};
-use crate::smart::launch::Session;
+use crate::smart::session::Session;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -51,6 +51,9 @@ pub(super) async fn judge(
     };
     match done.await {
         Ok(()) => {
+            if let Some(session) = looker.session {
+                flags::keep_in_step(&state, session);
+            }
             let there = format!("/app/patients/{}#afterwards", *id);
             HttpResponse::SeeOther().insert_header((header::LOCATION, there)).finish()
         }

@@ -3,13 +3,16 @@
 mod caseload;
 mod client;
 mod judge;
+mod mine;
 
 use super::access::Access;
 use super::{State, audit, auth, launch};
 use crate::config::Auth;
 use crate::error::{Error, Result};
 use crate::fhir::audit::Interaction;
-use crate::smart::launch::Session;
+use crate::fhir::outcome::IssueType;
+use crate::smart::session::Session;
+use crate::smart::style::Palette;
 use crate::store::Key;
 use crate::view::{self, Thresholds};
 use crate::words::{Formats, Manner};
@@ -42,6 +45,7 @@ pub fn configure(service: &mut web::ServiceConfig) {
         .route("/caseload", web::get().to(caseload::caseload))
         .route("/caseload/", web::get().to(home))
         .route("/page.css", web::get().to(stylesheet))
+        .route("/palette.css", web::get().to(palette))
         .route("/patients/{id}", web::get().to(client::page))
         .route("/patients/{id}/judgements", web::post().to(judge::judge))
         .default_service(web::route().to(nowhere));
@@ -70,6 +74,22 @@ async fn stylesheet() -> HttpResponse {
         .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .body(view::stylesheet())
+}
+
+/// `?c=ffffff-16202b`: an EHR's colours.
+async fn palette(state: web::Data<State>, http: HttpRequest) -> HttpResponse {
+    let Some(palette) = http.query_string().strip_prefix("c=").and_then(Palette::parse) else {
+        return nowhere(state).await;
+    };
+    HttpResponse::Ok()
+        .content_type("text/css; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(palette.css())
+}
+
+fn palette_of(session: Option<&Session>) -> Option<String> {
+    session?.moment.palette.as_ref().map(Palette::query)
 }
 
 pub(super) fn html(state: &State, status: StatusCode, body: String) -> HttpResponse {
@@ -121,6 +141,11 @@ async fn looker(state: &State, http: &HttpRequest, client: Option<&str>) -> Resu
     if state.config.auth == Auth::Smart {
         if let Some(session) = launch::session(state, http, client).await {
             let access = launch::access(state, &session, auth::address(http));
+            if let (Some(client), Some(mine)) = (client, mine::Mine::of(state, &session).await?)
+                && !mine.shows(state, client).await?
+            {
+                return Err(Error::new(IssueType::NotFound, "There is no such client."));
+            }
             return Ok(Looker { access, session: Some(session), formats });
         }
         if http.headers().get(header::AUTHORIZATION).is_none() {

@@ -1,0 +1,212 @@
+//! An EHR of the operator's list: its discovery document, how we show it who we are, and our names for what is its.
+
+use super::fetch::{DOCUMENT_BYTES_MAX, FetchError, Fetcher};
+use super::keys::{RemoteKeys, Source};
+use super::launch::{LaunchError, hash, lock, random};
+use super::signing::Signing;
+use super::token::{names, seconds};
+use crate::config;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const ASSERTION_SECONDS: i64 = 240;
+const DESCRIBED_FRESH: Duration = Duration::from_secs(15 * 60);
+
+/// How we show the EHR who we are.
+enum Proof {
+    Public,
+    Secret(String),
+    Key(Vec<Signing>),
+}
+
+/// An EHR of the list.
+pub struct Ehr {
+    pub iss: String,
+    pub(super) client_id: String,
+    pub(super) scope: String,
+    proof: Proof,
+    pub pushes: bool,
+    pub fetcher: Fetcher,
+    /// Our Flags are to be written there.
+    pub write_flags: bool,
+    described: Mutex<Option<(Instant, Arc<Described>)>>,
+}
+
+/// What its discovery document says.
+pub(super) struct Described {
+    pub issuer: Option<String>,
+    pub authorize: String,
+    pub token: String,
+    keys: Option<RemoteKeys>,
+}
+
+impl Ehr {
+    /// # Errors
+    /// A setting that cannot be; the text says what to do.
+    pub fn new(ehr: &config::Ehr) -> Result<Self, String> {
+        let named = |what: &str| format!("[[ehrs]] {}: {what}", ehr.iss);
+        let read = |path: &std::path::Path| {
+            std::fs::read_to_string(path).map_err(|error| named(&format!("cannot read {}: {error}", path.display())))
+        };
+        let proof = match (&ehr.client_secret_file, &ehr.private_key_file) {
+            (None, None) => Proof::Public,
+            (Some(path), None) => Proof::Secret(read(path)?.trim().to_owned()),
+            (None, Some(path)) => Proof::Key(Signing::read(&read(path)?, ehr.key_id.as_deref()).map_err(named)?),
+            (Some(_), Some(_)) => return Err(named("give client_secret_file or private_key_file, not both")),
+        };
+        let fetcher = Fetcher::new(&[&ehr.iss], ehr.allow_insecure)?;
+        fetcher.allowed(&ehr.iss).map_err(|error| named(&format!("{error} (allow_insecure is for tests)")))?;
+        Ok(Self {
+            iss: ehr.iss.trim_end_matches('/').to_owned(),
+            client_id: ehr.client_id.clone(),
+            scope: ehr.scope.clone(),
+            proof,
+            pushes: ehr.pushes,
+            write_flags: ehr.write_flags,
+            fetcher,
+            described: Mutex::default(),
+        })
+    }
+
+    /// Our public keys at this EHR.
+    #[must_use]
+    pub fn keys(&self) -> &[Signing] {
+        match &self.proof {
+            Proof::Key(keys) => keys,
+            _ => &[],
+        }
+    }
+
+    /// Our id for a resource of this EHR's: its own where the EHR pushes under its own ids, else one made of
+    /// (iss, type, id), so that two EHRs never collide.
+    #[must_use]
+    pub fn local_id(&self, kind: &str, id: &str) -> String {
+        if self.pushes {
+            return id.to_owned();
+        }
+        let text = format!("{}\n{kind}\n{id}", self.iss);
+        format!("{}{}", self.prefix(), hex(&hash(&text)[..20]))
+    }
+
+    /// What ids made for this EHR begin with.
+    #[must_use]
+    pub fn prefix(&self) -> String {
+        format!("l{}-", hex(&hash(&self.iss)[..6]))
+    }
+
+    pub(super) async fn described(&self) -> Result<Arc<Described>, LaunchError> {
+        if let Some((at, described)) = lock(&self.described).clone()
+            && at.elapsed() < DESCRIBED_FRESH
+        {
+            return Ok(described);
+        }
+        let url = format!("{}/.well-known/smart-configuration", self.iss);
+        let document = self.fetcher.get(&url, None, DOCUMENT_BYTES_MAX).await.map_err(of_fetch)?;
+        let endpoint = |key: &str| {
+            let url =
+                document.get(key).and_then(Value::as_str).ok_or(LaunchError::Discovery("an endpoint is missing"))?;
+            match self.fetcher.allowed(url) {
+                Ok(url) => Ok(url.to_string()),
+                Err(FetchError::Refused(why)) => Err(LaunchError::Discovery(why)),
+                Err(_) => Err(LaunchError::Discovery("an endpoint cannot be used")),
+            }
+        };
+        let text = |key: &str| document.get(key).and_then(Value::as_str).map(str::to_owned);
+        let described = Arc::new(Described {
+            issuer: text("issuer"),
+            authorize: endpoint("authorization_endpoint")?,
+            token: endpoint("token_endpoint")?,
+            keys: text("jwks_uri")
+                .filter(|url| self.fetcher.allowed(url).is_ok())
+                .map(|url| RemoteKeys::new(Source::Url(url), self.fetcher.clone())),
+        });
+        *lock(&self.described) = Some((Instant::now(), Arc::clone(&described)));
+        Ok(described)
+    }
+
+    /// Asks the token endpoint, showing who we are.
+    pub(super) async fn ask(
+        &self,
+        token_url: &str,
+        pairs: &[(&str, &str)],
+        now: Timestamp,
+    ) -> Result<Value, LaunchError> {
+        let mut pairs = pairs.to_vec();
+        let mut basic = None;
+        let assertion;
+        match &self.proof {
+            Proof::Public => pairs.push(("client_id", &self.client_id)),
+            Proof::Secret(secret) => {
+                // RFC 6749, 2.3.1: each part form-encoded.
+                let part = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+                basic = Some(BASE64_STANDARD.encode(format!("{}:{}", part(&self.client_id), part(secret))));
+            }
+            Proof::Key(keys) => {
+                let claims = json!({
+                    "iss": self.client_id,
+                    "sub": self.client_id,
+                    "aud": token_url,
+                    "exp": now.as_second() + ASSERTION_SECONDS,
+                    "jti": random()?,
+                });
+                assertion = keys.first().and_then(|key| key.sign(&claims, "JWT").ok()).ok_or(LaunchError::Answer)?;
+                pairs.push(("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"));
+                pairs.push(("client_assertion", &assertion));
+            }
+        }
+        self.fetcher.post_form(token_url, basic.as_deref(), &pairs).await.map_err(of_fetch)
+    }
+}
+
+pub(super) fn of_fetch(error: FetchError) -> LaunchError {
+    tracing::warn!(%error, "a record system did not answer as it should");
+    match error {
+        FetchError::Refused(why) => LaunchError::Discovery(why),
+        FetchError::Status(400..=499, code) => LaunchError::Denied(code.unwrap_or("refused")),
+        FetchError::Away(_) | FetchError::Status(..) => LaunchError::Away,
+        FetchError::TooLong | FetchError::NotJson => LaunchError::Answer,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `fhirUser` and name.
+type Identity = (Option<String>, Option<String>);
+
+/// Who signed in, from the `id_token`. One that cannot be checked says nothing; one that does not hold ends the
+/// launch.
+pub(super) async fn identity(
+    ehr: &Ehr,
+    described: &Described,
+    id_token: &str,
+    nonce: &str,
+    now: Timestamp,
+) -> Result<Option<Identity>, LaunchError> {
+    let Some(keys) = &described.keys else { return Ok(None) };
+    let claims = match keys.verify(id_token).await {
+        Ok(claims) => claims,
+        Err(None) => return Ok(None),
+        Err(Some(_)) => return Err(LaunchError::Answer),
+    };
+    let text = |key: &str| claims.get(key).and_then(Value::as_str);
+    let issuer = described.issuer.as_deref().unwrap_or(&ehr.iss);
+    let holds = text("iss").is_some_and(|iss| iss.trim_end_matches('/') == issuer.trim_end_matches('/'))
+        && names(claims.get("aud"), &ehr.client_id)
+        && seconds(claims.get("exp")).is_some_and(|exp| exp + 60 > now.as_second())
+        && text("nonce").is_none_or(|named| named == nonce);
+    if !holds {
+        return Err(LaunchError::Answer);
+    }
+    let user = text("fhirUser").or_else(|| text("profile")).map(str::to_owned);
+    Ok(Some((user, text("name").map(str::to_owned))))
+}
+
+pub(super) fn is_id(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+}

@@ -87,6 +87,10 @@ pub struct Issuer {
     pub issuer: String,
     pub jwks_url: Option<String>,
     pub audience: Option<String>,
+    /// RFC 7662: where tokens that are no JWTs are asked about, and as whom.
+    pub introspection_url: Option<String>,
+    pub introspection_client_id: Option<String>,
+    pub introspection_client_secret_file: Option<PathBuf>,
     #[serde(default)]
     pub allow_insecure: bool,
 }

@@ -50,7 +50,7 @@ async fn claims(state: &State, http: &HttpRequest) -> Result<Claims> {
 
 fn refused(refusal: Refusal) -> Error {
     let code = match refusal {
-        Refusal::KeysAway => {
+        Refusal::KeysAway | Refusal::IssuerAway => {
             return Error { retry_after_seconds: Some(30), ..Error::new(IssueType::Transient, refusal.to_string()) };
         }
         Refusal::Expired => IssueType::Expired,

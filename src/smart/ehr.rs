@@ -136,14 +136,12 @@ impl Ehr {
         now: Timestamp,
     ) -> Result<Value, LaunchError> {
         let mut pairs = pairs.to_vec();
-        let mut basic = None;
+        let mut header = None;
         let assertion;
         match &self.proof {
             Proof::Public => pairs.push(("client_id", &self.client_id)),
             Proof::Secret(secret) => {
-                // RFC 6749, 2.3.1: each part form-encoded.
-                let part = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-                basic = Some(BASE64_STANDARD.encode(format!("{}:{}", part(&self.client_id), part(secret))));
+                header = Some(basic(&self.client_id, secret));
             }
             Proof::Key(keys) => {
                 let claims = json!({
@@ -158,8 +156,14 @@ impl Ehr {
                 pairs.push(("client_assertion", &assertion));
             }
         }
-        self.fetcher.post_form(token_url, basic.as_deref(), &pairs).await.map_err(of_fetch)
+        self.fetcher.post_form(token_url, header.as_deref(), &pairs).await.map_err(of_fetch)
     }
+}
+
+/// A client and its secret, for `Authorization: Basic` (RFC 6749, 2.3.1: each part form-encoded).
+pub(super) fn basic(client_id: &str, secret: &str) -> String {
+    let part = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    BASE64_STANDARD.encode(format!("{}:{}", part(client_id), part(secret)))
 }
 
 pub(super) fn of_fetch(error: FetchError) -> LaunchError {

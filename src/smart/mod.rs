@@ -4,6 +4,7 @@
 pub mod crypto;
 pub mod ehr;
 pub mod fetch;
+pub mod introspection;
 pub mod keys;
 pub mod launch;
 pub mod limit;
@@ -18,6 +19,7 @@ pub mod write_back;
 
 use crate::config::{self, Auth, Config};
 use fetch::Fetcher;
+use introspection::Introspection;
 use keys::{KeySet, RemoteKeys, Source};
 use launch::Launches;
 use limit::Limiter;
@@ -89,6 +91,7 @@ impl Smart {
                 name: systems.issuer.clone(),
                 audience: systems.audience.clone(),
                 keys: RemoteKeys::given(KeySet::read(&signing::public_set(&systems.signing))),
+                introspection: None,
             });
             smart.systems = Some(systems);
         }
@@ -188,7 +191,7 @@ fn systems(config: &Config) -> Result<Systems, String> {
 }
 
 fn remote(issuer: &config::Issuer, fhir_base: &str) -> Result<(Issuer, Fetcher), String> {
-    let urls = [Some(issuer.issuer.as_str()), issuer.jwks_url.as_deref()];
+    let urls = [Some(issuer.issuer.as_str()), issuer.jwks_url.as_deref(), issuer.introspection_url.as_deref()];
     let urls: Vec<&str> = urls.into_iter().flatten().collect();
     let fetcher = Fetcher::new(&urls, issuer.allow_insecure)?;
     for url in &urls {
@@ -200,5 +203,22 @@ fn remote(issuer: &config::Issuer, fhir_base: &str) -> Result<(Issuer, Fetcher),
     };
     let keys = RemoteKeys::new(source, fetcher.clone());
     let audience = issuer.audience.clone().unwrap_or_else(|| fhir_base.to_owned());
-    Ok((Issuer { name: issuer.issuer.clone(), audience, keys }, fetcher))
+    let introspection = introspection(issuer, &fetcher)?;
+    Ok((Issuer { name: issuer.issuer.clone(), audience, keys, introspection }, fetcher))
+}
+
+fn introspection(issuer: &config::Issuer, fetcher: &Fetcher) -> Result<Option<Introspection>, String> {
+    let parts = (&issuer.introspection_url, &issuer.introspection_client_id, &issuer.introspection_client_secret_file);
+    match parts {
+        (None, None, None) => Ok(None),
+        (Some(url), Some(client_id), Some(path)) => {
+            let secret = std::fs::read_to_string(path)
+                .map_err(|error| format!("[[issuers]] {}: cannot read {}: {error}", issuer.issuer, path.display()))?;
+            Ok(Some(Introspection::new(url, client_id, secret.trim(), fetcher.clone())))
+        }
+        _ => Err(format!(
+            "[[issuers]] {}: introspection_url, introspection_client_id and introspection_client_secret_file belong together",
+            issuer.issuer
+        )),
+    }
 }

@@ -1,13 +1,14 @@
 //! Somebody else's authorization server: real keys, real HTTP, on this machine.
 
 use crate::elsewhere::{self, Elsewhere, json_answer};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use ring::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -71,6 +72,10 @@ pub struct Issuer {
     pub fetched: Arc<AtomicUsize>,
     /// What the key set answers with, instead of itself.
     pub broken: Arc<AtomicU16>,
+    /// Opaque tokens, and what is answered about them.
+    pub opaque: Arc<Mutex<HashMap<String, Value>>>,
+    /// How often it was asked about tokens, and by whom.
+    pub asked: Arc<Mutex<Vec<String>>>,
     server: Elsewhere,
 }
 
@@ -81,14 +86,18 @@ impl Issuer {
         let broken = Arc::new(AtomicU16::new(0));
         let (listener, url) = elsewhere::listen("127.0.0.1");
         let (own, served, count, fault) = (url.clone(), Arc::clone(&keys), Arc::clone(&fetched), Arc::clone(&broken));
+        let opaque: Arc<Mutex<HashMap<String, Value>>> = Arc::default();
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (known, askers) = (Arc::clone(&opaque), Arc::clone(&asked));
         let server = elsewhere::serve(listener, move |service| {
             let document = json!({"issuer": own, "jwks_uri": format!("{own}/jwks"),
                 "authorization_endpoint": format!("{own}/authorize"), "token_endpoint": format!("{own}/token")});
-            let (served, count, fault) = (Arc::clone(&served), Arc::clone(&count), Arc::clone(&fault));
+            let (served, count) = (Arc::clone(&served), Arc::clone(&count));
+            let own_fault = Arc::clone(&fault);
             let described = move || std::future::ready(json_answer(&document));
             let set = move || {
                 count.fetch_add(1, Ordering::SeqCst);
-                let answer = match fault.load(Ordering::SeqCst) {
+                let answer = match own_fault.load(Ordering::SeqCst) {
                     0 => json_answer(&json!({"keys": *served.lock().expect("keys")})),
                     200 => HttpResponse::Ok().body("x".repeat(2 * 1024 * 1024)),
                     302 => HttpResponse::Found().insert_header(("location", "/jwks")).finish(),
@@ -98,11 +107,25 @@ impl Issuer {
                 };
                 std::future::ready(answer)
             };
+            let (known, askers, failing) = (Arc::clone(&known), Arc::clone(&askers), Arc::clone(&fault));
+            let introspect = move |http: HttpRequest, form: web::Form<HashMap<String, String>>| {
+                let by = http.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+                askers.lock().expect("askers").push(by.to_owned());
+                let answer = match failing.load(Ordering::SeqCst) {
+                    0 => {
+                        let known = known.lock().expect("tokens");
+                        json_answer(known.get(&form["token"]).unwrap_or(&json!({"active": false})))
+                    }
+                    _ => HttpResponse::InternalServerError().finish(),
+                };
+                std::future::ready(answer)
+            };
             service
+                .route("/introspect", web::post().to(introspect))
                 .route("/.well-known/openid-configuration", web::get().to(described))
                 .route("/jwks", web::get().to(set));
         });
-        Self { url, keys, fetched, broken, server }
+        Self { url, keys, fetched, broken, opaque, asked, server }
     }
 
     pub fn rotate(&self, signers: &[&Signer]) {

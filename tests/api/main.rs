@@ -16,6 +16,7 @@ mod elsewhere;
 mod findings;
 mod integrators;
 mod interactions;
+mod introspection;
 mod issuer;
 mod judgements;
 mod launch;

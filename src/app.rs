@@ -26,6 +26,37 @@ const DRAIN_SECONDS: u64 = 20;
 /// Time a client may take to send a request's head, seconds.
 const HEAD_SECONDS: u64 = 10;
 
+/// The corridor over its database, which is created and migrated where needed.
+///
+/// # Errors
+/// The database, the constants file.
+pub async fn pipeline(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Pipeline>, StartError> {
+    let constants = match &config.constants {
+        None => (Constants::default(), None),
+        Some(path) => read_constants(path).map(|(constants, name)| (constants, Some(name)))?,
+    };
+    let store = store::connect(&config.database_url)
+        .await
+        .map_err(|error| StartError(format!("cannot open the database: {}", chain(&error))))?;
+    let pipeline = Arc::new(Pipeline {
+        store,
+        clock,
+        zone: config.zone.clone(),
+        base: config.fhir_base(),
+        constants: constants.0,
+        constants_name: constants.1,
+        measures: RwLock::new(Arc::new(crate::fhir::read::shipped().clone())),
+        bell: Notify::new(),
+        shared: config.database_url.starts_with("postgres"),
+    });
+    let broken = |error: crate::error::Error| {
+        let source = error.source.as_ref().map(ToString::to_string).unwrap_or_default();
+        StartError(format!("the database does not answer: {error} {source}"))
+    };
+    pipeline.load_measures().await.map_err(broken)?;
+    Ok(pipeline)
+}
+
 /// A running server.
 pub struct Running {
     /// Where it listens: the real port where 0 was asked for.
@@ -56,13 +87,6 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 /// # Errors
 /// As [`start`].
 pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
-    let constants = match &config.constants {
-        None => (Constants::default(), None),
-        Some(path) => read_constants(path).map(|(constants, name)| (constants, Some(name)))?,
-    };
-    let store = store::connect(&config.database_url)
-        .await
-        .map_err(|error| StartError(format!("cannot open the database: {}", chain(&error))))?;
     let listener = std::net::TcpListener::bind(config.listen)
         .map_err(|error| StartError(format!("cannot listen on {}: {error}. Use another --listen.", config.listen)))?;
     let address = listener.local_addr().map_err(|error| StartError(error.to_string()))?;
@@ -71,22 +95,11 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
         config.base_url = format!("{scheme}://{address}");
         config.listen = address;
     }
-    let pipeline = Arc::new(Pipeline {
-        store,
-        clock: Arc::clone(&clock),
-        zone: config.zone.clone(),
-        base: config.fhir_base(),
-        constants: constants.0,
-        constants_name: constants.1,
-        measures: RwLock::new(Arc::new(crate::fhir::read::shipped().clone())),
-        bell: Notify::new(),
-        shared: config.database_url.starts_with("postgres"),
-    });
+    let pipeline = pipeline(&config, Arc::clone(&clock)).await?;
     let broken = |error: crate::error::Error| {
         let source = error.source.as_ref().map(ToString::to_string).unwrap_or_default();
         StartError(format!("the database does not answer: {error} {source}"))
     };
-    pipeline.load_measures().await.map_err(broken)?;
     pipeline.publish_device().await.map_err(broken)?;
     let metrics = Metrics::new().map_err(|error| StartError(error.to_string()))?;
     let tls = config.tls.as_ref().map(|(cert, key)| tls(cert, key)).transpose()?;

@@ -3,7 +3,7 @@
 use clap::Args;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 /// Where the server listens by default: this machine alone.
@@ -27,7 +27,7 @@ pub struct Options {
     #[arg(long, env = "TAUTLINE_CONFIG")]
     pub config: Option<PathBuf>,
     /// Address and port to listen on [default: 127.0.0.1:8080]
-    #[arg(long, env = "TAUTLINE_LISTEN")]
+    #[arg(long, env = "TAUTLINE_LISTEN", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// sqlite://FILE (created if missing) or postgres://… [default: sqlite://tautline.db]
     #[arg(long, env = "TAUTLINE_DATABASE_URL")]
@@ -62,7 +62,7 @@ pub struct Options {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    listen: Option<SocketAddr>,
+    listen: Option<String>,
     database_url: Option<String>,
     base_url: Option<String>,
     auth: Option<Auth>,
@@ -159,8 +159,10 @@ impl Config {
     /// A file that cannot be read, an unknown key, a value that cannot be.
     pub fn read(options: &Options) -> Result<Self, ConfigError> {
         let file = options.config.as_deref().map_or_else(|| Ok(File::default()), read_file)?;
-        let default_listen = || LISTEN.parse().map_err(|_| ConfigError("the default address is not one".into()));
-        let listen = options.listen.or(file.listen).map_or_else(default_listen, Ok)?;
+        let listen = match options.listen {
+            Some(listen) => listen,
+            None => address(file.listen.as_deref().unwrap_or(LISTEN)).map_err(ConfigError)?,
+        };
         let auth = options.auth.or(file.auth).unwrap_or_default();
         if auth == Auth::None && !listen.ip().is_loopback() {
             return Err(ConfigError(format!(
@@ -227,6 +229,19 @@ impl Config {
     }
 }
 
+/// `127.0.0.1:8080`, or a name of this machine and a port.
+///
+/// # Errors
+/// What it is not, and an example.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let all = text
+        .to_socket_addrs()
+        .map_err(|_| format!("{text:?} is no address of this machine and port, such as {LISTEN}"))?;
+    let all: Vec<SocketAddr> = all.collect();
+    let first = all.iter().find(|address| address.is_ipv4()).or(all.first());
+    first.copied().ok_or_else(|| format!("{text:?} is the name of no address"))
+}
+
 /// `https://host` or `https://host:port`: it becomes part of a header.
 fn is_origin(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
@@ -267,6 +282,16 @@ mod tests {
     fn an_unknown_key_is_named() {
         let error = with_file("lisen = \"127.0.0.1:1\"").expect_err("refused");
         assert!(error.to_string().contains("lisen"), "{error}");
+    }
+
+    #[test]
+    fn names_of_this_machine_are_addresses_too() {
+        assert_eq!(address("127.0.0.1:1"), Ok("127.0.0.1:1".parse().expect("an address")));
+        assert!(address("localhost:8080").expect("an address").ip().is_loopback());
+        assert!(with_file("listen = \"localhost:8080\"\nauth = \"none\"").is_ok());
+        for none in ["localhost", "8080", "no.such.name.invalid:1", ""] {
+            assert!(address(none).is_err(), "{none}");
+        }
     }
 
     #[test]

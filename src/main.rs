@@ -1,16 +1,18 @@
 //! `tautline`: see `tautline --help`, and the README.
 
-use clap::Parser;
 use std::process::ExitCode;
-use tautline::cli::{self, Cli};
+use tautline::cli;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let wrong = error.use_stderr();
+            if error.use_stderr() {
+                eprintln!("{}", cli::wrong(&error));
+                return ExitCode::from(cli::USAGE);
+            }
             let _ = error.print();
-            return ExitCode::from(if wrong { cli::USAGE } else { cli::DONE });
+            return ExitCode::from(cli::DONE);
         }
     };
     ExitCode::from(cli::run(cli))

@@ -101,7 +101,7 @@ fn each_library_has_its_room() {
     never(all, &["fhirbolt"], &["fhir/codec"]);
     never(all, &["sea_orm::", "sqlx::"], &["store/sea"]);
     never(all, &["actix_web", "actix_rt"], &["api/", "app.rs", "cli/mod.rs"]);
-    never(all, &["reqwest"], &["smart/"]);
+    never(all, &["reqwest"], &["smart/", "cli/import/"]);
     never(all, &["jsonwebtoken::"], &["smart/"]);
     never(all, &["maud"], &["view/"]);
 }

@@ -22,7 +22,7 @@ pub struct Options {
     #[arg(long, default_value_t = 1, env = "TAUTLINE_SEED")]
     seed: u64,
     /// Address and port on this machine
-    #[arg(long, default_value = "127.0.0.1:8080", env = "TAUTLINE_LISTEN")]
+    #[arg(long, default_value = "127.0.0.1:8080", env = "TAUTLINE_LISTEN", value_parser = config::address)]
     listen: SocketAddr,
 }
 

@@ -4,13 +4,15 @@ pub mod backtest;
 pub mod conformance;
 pub mod demo;
 pub mod fit;
+pub mod import;
 pub mod simulate;
 
 use crate::app;
 use crate::config::{Config, Options};
 use crate::detection::Constants;
-use clap::{Parser, Subcommand};
-use std::io::Write;
+use clap::builder::Resettable;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 pub const DONE: u8 = 0;
@@ -37,6 +39,8 @@ enum Command {
     Fit(FitArgs),
     /// A synthetic caseload as FHIR NDJSON, with labels
     Simulate(SimulateArgs),
+    /// Takes a history from files into a database, or into a running server
+    Import(import::Options),
     /// Migrates the database and ends
     Migrate(Options),
     /// Writes what this server claims as an IG-style package folder
@@ -103,6 +107,33 @@ struct SimulateArgs {
 #[error("{0}")]
 pub struct Failed(pub String);
 
+/// The command line. A variable of the environment that is set to nothing counts as not set.
+///
+/// # Errors
+/// What clap says of it; [`wrong`] makes one line of that.
+pub fn parse() -> Result<Cli, clap::Error> {
+    let empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let mut command = Cli::command().mut_subcommands(|command| {
+        command.mut_args(|arg| {
+            if arg.get_env().is_some_and(empty) { arg.env(Resettable::<clap::builder::OsStr>::Reset) } else { arg }
+        })
+    });
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// A usage error in one line: what is wrong, and where to read on.
+#[must_use]
+pub fn wrong(error: &clap::Error) -> String {
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "tautline: say what to do: serve, demo, backtest, … (see tautline --help)".into();
+    }
+    let text = error.to_string();
+    let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let said = said.join(" ");
+    format!("tautline: {} (see tautline --help)", said.strip_prefix("error: ").unwrap_or(&said))
+}
+
 /// Runs a command and answers with the exit code.
 #[must_use]
 pub fn run(cli: Cli) -> u8 {
@@ -114,6 +145,10 @@ pub fn run(cli: Cli) -> u8 {
         Command::Backtest(args) => backtest_command(args),
         Command::Fit(args) => fit_command(args),
         Command::Simulate(args) => simulate_command(args),
+        Command::Import(options) => {
+            telemetry("error");
+            block_on(import::run(options))
+        }
     };
     match done {
         Ok(()) => DONE,
@@ -167,9 +202,27 @@ fn backtest_command(args: BacktestArgs) -> Result<(), Failed> {
     };
     let time_zone = zone(time_zone)?;
     let options = backtest::Options { paths, format, labels, constants, constants_name, time_zone, summary };
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    backtest::run(&options, &mut out).map_err(Failed)?;
-    out.flush().map_err(|error| Failed(format!("cannot write the result: {error}")))
+    let mut out = std::io::BufWriter::new(Reader { closed: false });
+    let done = backtest::run(&options, &mut out).and_then(|()| out.flush().map_err(|error| error.to_string()));
+    // Whoever read has seen enough, as `head` does.
+    if out.get_ref().closed { Ok(()) } else { done.map_err(Failed) }
+}
+
+/// Standard output, and whether its reader has gone.
+struct Reader {
+    closed: bool,
+}
+
+impl Write for Reader {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = std::io::stdout().lock().write(bytes);
+        self.closed |= written.as_ref().is_err_and(|error| error.kind() == ErrorKind::BrokenPipe);
+        written
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stdout().lock().flush()
+    }
 }
 
 fn zone(name: Option<String>) -> Result<jiff::tz::TimeZone, Failed> {

@@ -7,6 +7,7 @@ mod bad_input;
 mod browser;
 mod bulk;
 mod bundles;
+mod commands;
 mod conformance;
 mod constants;
 mod crash;

@@ -43,11 +43,33 @@ fn walk(path: &Path, named: bool, files: &mut Vec<PathBuf>) -> io::Result<()> {
         inside.sort();
         return inside.iter().try_for_each(|path| walk(path, false, files));
     }
-    let known = path.extension().is_some_and(|ending| EXTENSIONS.iter().any(|known| ending == *known));
-    if named || known {
+    if named || EXTENSIONS.iter().any(|known| ending(path) == *known) {
         files.push(path.to_owned());
     }
     Ok(())
+}
+
+/// The file's ending, that of the compressed one for `.gz`.
+fn ending(path: &Path) -> &str {
+    let name = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+    let plain = name.strip_suffix(".gz").unwrap_or(name);
+    plain.rsplit_once('.').map_or("", |(_, ending)| ending)
+}
+
+/// The file's text, decompressed where it is called `.gz`.
+///
+/// # Errors
+/// It cannot be opened.
+pub(crate) fn open(path: &Path) -> io::Result<Box<dyn io::Read>> {
+    let file = File::open(path)?;
+    let packed = path.extension().is_some_and(|ending| ending == "gz");
+    Ok(if packed { Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(file))) } else { Box::new(file) })
+}
+
+/// A line of `labels.ndjson`, which `simulate` writes beside the resources: no resource, and no fault either.
+pub(crate) fn is_label(value: &Value) -> bool {
+    let has = |key: &str| value.get(key).is_some();
+    !has("resourceType") && has("patient") && (has("ruptures") || has("dropout"))
 }
 
 /// What was wrong with the input, kept until all is read so that it is told in order. No fault repeats content.
@@ -143,12 +165,12 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
 }
 
 /// Lines, unless the file is called `.json`, or its first line opens something that it does not close.
-fn lines_or_document(path: &Path) -> io::Result<bool> {
-    if path.extension().is_some_and(|ending| ending == "json") {
+pub(crate) fn lines_or_document(path: &Path) -> io::Result<bool> {
+    if ending(path) == "json" {
         return Ok(false);
     }
     let mut first = Vec::new();
-    let mut reader = io::Read::take(BufReader::new(File::open(path)?), 4096);
+    let mut reader = io::Read::take(BufReader::new(open(path)?), 4096);
     while first.trim_ascii().is_empty() {
         first.clear();
         if reader.read_until(b'\n', &mut first)? == 0 {
@@ -159,7 +181,7 @@ fn lines_or_document(path: &Path) -> io::Result<bool> {
 }
 
 fn send_lines(file: usize, path: &Path, send: &SyncSender<Piece>) -> io::Result<()> {
-    let mut reader = BufReader::with_capacity(PIECE_BYTES, File::open(path)?);
+    let mut reader = BufReader::with_capacity(PIECE_BYTES, open(path)?);
     let mut line = 1;
     loop {
         let mut bytes = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 8);
@@ -233,6 +255,9 @@ fn each<E>(resource: &Value, fault: &dyn Fn(String), take: &impl Fn(&Value) -> R
         let mut inner = entries.iter().filter_map(|entry| entry.get("resource"));
         return inner.try_for_each(|inner| each(inner, fault, take));
     }
+    if is_label(resource) {
+        return Ok(());
+    }
     if !resource["resourceType"].is_string() {
         fault("This is not a FHIR resource: it has no resourceType.".to_owned());
         return Ok(());
@@ -251,7 +276,7 @@ fn read_document<E>(
     faults: &Faults,
     take: &impl Fn(&Value) -> Result<(), E>,
 ) -> Result<(), E> {
-    let reader = match File::open(path) {
+    let reader = match open(path) {
         Ok(opened) => BufReader::with_capacity(PIECE_BYTES, opened),
         Err(error) => {
             faults.add(file, 0, error.to_string());

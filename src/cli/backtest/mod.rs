@@ -8,7 +8,7 @@
 mod accuracy;
 mod document;
 mod history;
-mod input;
+pub(crate) mod input;
 pub(crate) mod labels;
 mod line;
 mod picture;

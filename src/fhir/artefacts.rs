@@ -1,5 +1,5 @@
 //! Our own conformance resources, compiled in: served under `/fhir/CodeSystem/flag` and the like, and written
-//! out by `tautline conformance`. The files are in `conformance/`, one a resource.
+//! out by `tautline conformance`. The files are in `conformance/` and `profiles/`, one a resource.
 
 use serde_json::Value;
 
@@ -16,7 +16,10 @@ pub struct Artefact {
 
 macro_rules! artefact {
     ($kind:literal, $id:literal) => {
-        Artefact { kind: $kind, id: $id, json: include_str!(concat!("../../conformance/", $kind, "/", $id, ".json")) }
+        artefact!("conformance", $kind, $id)
+    };
+    ($folder:literal, $kind:literal, $id:literal) => {
+        Artefact { kind: $kind, id: $id, json: include_str!(concat!("../../", $folder, "/", $kind, "/", $id, ".json")) }
     };
 }
 
@@ -29,8 +32,10 @@ pub const ALL: &[Artefact] = &[
     artefact!("CodeSystem", "flag"),
     artefact!("CodeSystem", "homework-output"),
     artefact!("CodeSystem", "judgement"),
+    artefact!("profiles", "CodeSystem", "k10-answer"),
     artefact!("CodeSystem", "method"),
     artefact!("CodeSystem", "pattern"),
+    artefact!("profiles", "CodeSystem", "pcl-5-answer"),
     artefact!("CodeSystem", "signal"),
     artefact!("OperationDefinition", "detect-rupture"),
     artefact!("OperationDefinition", "import"),
@@ -48,6 +53,7 @@ pub const ALL: &[Artefact] = &[
     artefact!("StructureDefinition", "judgement"),
     artefact!("StructureDefinition", "measure-request"),
     artefact!("StructureDefinition", "measure-response"),
+    artefact!("profiles", "StructureDefinition", "measure-scoring"),
     artefact!("StructureDefinition", "pattern"),
     artefact!("StructureDefinition", "sent-last-updated"),
     artefact!("StructureDefinition", "session"),
@@ -113,9 +119,10 @@ mod tests {
     #[test]
     fn the_table_is_the_folder() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance");
+        let measures = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles");
         for kind in ["CodeSystem", "OperationDefinition", "SearchParameter", "StructureDefinition", "ValueSet"] {
-            let Ok(folder) = std::fs::read_dir(format!("{root}/{kind}")) else { continue };
-            assert_eq!(folder.count(), of_kind(kind).count(), "{kind}");
+            let count = |root: &str| std::fs::read_dir(format!("{root}/{kind}")).map_or(0, Iterator::count);
+            assert_eq!(count(root) + count(measures), of_kind(kind).count(), "{kind}");
         }
     }
 

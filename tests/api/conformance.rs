@@ -139,6 +139,42 @@ on_both! {
         }
     }
 
+    async fn every_artefact_is_served_by_id_and_url(server: &Server) {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"));
+        let mut count = 0;
+        for folder in ["conformance/CodeSystem", "conformance/OperationDefinition", "conformance/SearchParameter", "conformance/StructureDefinition", "conformance/ValueSet", "profiles/CodeSystem", "profiles/StructureDefinition", "profiles/measures"] {
+            for file in std::fs::read_dir(format!("{root}/{folder}")).expect("a folder").flatten() {
+                let text = std::fs::read_to_string(file.path()).expect("readable");
+                let sent: Value = serde_json::from_str(&text).expect("json");
+                let (kind, id, url) = (sent["resourceType"].as_str().expect("a type"), sent["id"].as_str().expect("an id"), sent["url"].as_str().expect("a url"));
+                assert_eq!(server.get(&format!("/fhir/{kind}/{id}")).await.expect(200).json(), sent);
+                let found = server.get(&format!("/fhir/{kind}?url={url}")).await.expect(200).json();
+                assert_eq!((&found["total"], &found["entry"][0]["resource"]["id"]), (&json!(1), &json!(id)), "{kind} {url}");
+                count += 1;
+            }
+        }
+        assert!(count > 55, "{count}");
+        server.get("/fhir/StructureDefinition/nonsense").await.expect(404);
+    }
+
+    async fn validate_knows_our_profiles(server: &Server) {
+        let ours = "https://tautline.example/fhir/StructureDefinition/homework";
+        let task = json!({"resourceType": "Task", "status": "requested", "intent": "order"});
+        let ask = async |query: &str, body: &Value| server.post(&format!("/fhir/Task/$validate{query}"), body).await.expect(200).issues();
+        assert_eq!(ask("", &task).await[0].0, "informational");
+        assert_eq!(ask(&format!("?profile={ours}"), &task).await, [("required".to_owned(), "Task.for".to_owned())]);
+        let mut named = task.clone();
+        named["meta"] = json!({"profile": [ours]});
+        assert_eq!(ask("", &named).await[0].1, "Task.for");
+        named["for"] = json!({"reference": "Patient/1"});
+        assert_eq!(ask("", &named).await[0].0, "informational");
+        let parameters = json!({"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": task}, {"name": "profile", "valueUri": ours}]});
+        assert_eq!(ask("", &parameters).await[0].1, "Task.for");
+        assert_eq!(ask("?profile=http://hl7.org/fhir/StructureDefinition/Task", &task).await[0].0, "informational");
+        assert_eq!(ask("?profile=http://hl7.org/fhir/StructureDefinition/Patient", &task).await[0].0, "structure");
+        assert_eq!(ask("?profile=http://elsewhere/x", &task).await[0].0, "not-supported");
+    }
+
     async fn xml_in_and_out(server: &Server) {
         let sent = r#"<Patient xmlns="http://hl7.org/fhir"><id value="x"/><text><status value="generated"/><div xmlns="http://www.w3.org/1999/xhtml">A &amp; B</div></text><extension url="http://unknown.example/e"><valueDecimal value="1.00"/></extension><active value="true"/><name><family value="M&#xFC;ller"/></name></Patient>"#;
         let created = server.send(Method::PUT, "/fhir/Patient/x", XML, Some(sent.into())).await.expect(201);

@@ -17,20 +17,37 @@ pub fn find(kind: &str, id: &str) -> Option<&'static str> {
     artefacts::find(kind, id).map(|artefact| artefact.json)
 }
 
+/// A search for a shipped measure alone: by what these answer to.
+pub fn asks_for_shipped(name: &str, query: &[(String, String)]) -> bool {
+    let known = ["_id", "url", "name", "_format", "_pretty", "_count"];
+    let names = |key: &str| matches!(key, "_id" | "url" | "name");
+    name == "Questionnaire"
+        && query.iter().all(|(key, _)| known.contains(&key.as_str()))
+        && query.iter().any(|(key, _)| names(key))
+}
+
+fn all(name: &str) -> Vec<(&'static str, &'static str)> {
+    match name {
+        "Questionnaire" => SHIPPED.to_vec(),
+        _ => artefacts::of_kind(name).map(|artefact| (artefact.id, artefact.json)).collect(),
+    }
+}
+
 /// Those of a type, by `url`, `_id` or `name` where given. They are few: no pages.
 pub fn search(name: &str, query: &[(String, String)], base: &str) -> String {
-    let found: Vec<String> = artefacts::of_kind(name)
-        .filter_map(|artefact| Some((artefact, serde_json::from_str::<Value>(artefact.json).ok()?)))
-        .filter(|(artefact, value)| {
+    let found: Vec<String> = all(name)
+        .into_iter()
+        .filter_map(|(id, text)| Some((id, text, serde_json::from_str::<Value>(text).ok()?)))
+        .filter(|(id, _, value)| {
             query.iter().all(|(key, wanted)| match key.as_str() {
-                "_id" => artefact.id == wanted,
+                "_id" => id == wanted,
                 "url" | "name" => value.get(key).and_then(Value::as_str) == Some(wanted),
                 _ => true,
             })
         })
-        .map(|(artefact, _)| {
-            let url = json!(format!("{base}/{name}/{}", artefact.id));
-            format!("{{\"fullUrl\":{url},\"resource\":{},\"search\":{{\"mode\":\"match\"}}}}", artefact.json)
+        .map(|(id, text, _)| {
+            let url = json!(format!("{base}/{name}/{id}"));
+            format!("{{\"fullUrl\":{url},\"resource\":{text},\"search\":{{\"mode\":\"match\"}}}}")
         })
         .collect();
     let link = json!([{"relation": "self", "url": format!("{base}/{name}")}]);

@@ -6,6 +6,7 @@ use crate::api::access::Access;
 use crate::error::{Error, Result};
 use crate::fhir::accept::faults;
 use crate::fhir::outcome::{Issue, IssueType, Severity, operation_outcome};
+use crate::fhir::profile::{self, Profile};
 use serde_json::Value;
 
 /// A resource that is sent, alone or in Parameters.
@@ -14,6 +15,7 @@ pub async fn validate(_: &State, access: &Access, request: Request) -> Result<Re
     access.read(row.name)?;
     let Sent { resource, mode, profile } = sent(&request)?;
     let id = request.target.path.get(1).filter(|id| !id.starts_with('$')).map(String::as_str);
+    let checked = resource.clone().filter(|_| mode.as_deref() != Some("delete"));
     let mut issues = match (mode.as_deref(), resource) {
         (Some("delete"), _) => Vec::new(),
         (None | Some("create" | "update" | "profile"), None) => {
@@ -39,16 +41,21 @@ pub async fn validate(_: &State, access: &Access, request: Request) -> Result<Re
             return Err(Error::new(IssueType::Value, text).with_status(400));
         }
     };
-    issues.extend(remark(profile.as_deref()));
+    if let Some(resource) = checked {
+        issues.extend(profiled(&resource, row.name, profile.as_deref()));
+    }
     Ok(Response::json(&operation_outcome(&issues)))
 }
 
 /// A resource that stands here.
 pub async fn stored(state: &State, access: &Access, request: Request) -> Result<Response> {
     let kind = row(&request)?.name;
+    let asked = request.target.query.iter().find(|(key, _)| key == "profile").map(|(_, url)| url.clone());
     let found = read::read(state, access, request).await?;
     let resource: Value = serde_json::from_str(found.body.as_deref().unwrap_or("null")).unwrap_or_default();
-    Ok(Response::json(&operation_outcome(&faults(kind, &resource, kind, None))))
+    let mut issues = faults(kind, &resource, kind, None);
+    issues.extend(profiled(&resource, kind, asked.as_deref()));
+    Ok(Response::json(&operation_outcome(&issues)))
 }
 
 struct Sent {
@@ -77,12 +84,30 @@ fn sent(request: &Request) -> Result<Sent> {
     Ok(sent)
 }
 
-fn remark(profile: Option<&str>) -> Option<Issue> {
-    profile.map(|_| Issue {
-        severity: Severity::Warning,
-        ..Issue::error(
-            IssueType::NotSupported,
-            "Checked against R4 itself: this server does not check profiles. Its own are in /StructureDefinition.",
-        )
-    })
+/// Against the profile that is asked for, those that the resource says it meets, and the extensions of ours in it.
+fn profiled(resource: &Value, root: &str, asked: Option<&str>) -> Vec<Issue> {
+    let said = resource.pointer("/meta/profile").and_then(Value::as_array);
+    let mut urls: Vec<&str> = said.into_iter().flatten().filter_map(Value::as_str).collect();
+    urls.extend(asked);
+    urls.sort_unstable();
+    urls.dedup();
+    let mut issues = profile::extension_faults(resource, root);
+    for url in urls {
+        match profile::find(url) {
+            Profile::Ours(definition) => issues.extend(profile::faults(&definition, resource, root)),
+            Profile::Base(kind) if kind == root => {}
+            Profile::Base(kind) => {
+                issues.push(Issue::error(IssueType::Structure, format!("The profile is one of {kind}.")).at(root));
+            }
+            Profile::Unknown => {
+                let text = "This server does not know a profile that is asked for; it knows R4 and its own, in /StructureDefinition.";
+                let severity = if asked == Some(url) { Severity::Error } else { Severity::Warning };
+                issues.push(
+                    Issue { severity, ..Issue::error(IssueType::NotSupported, text) }
+                        .at(format!("{root}.meta.profile")),
+                );
+            }
+        }
+    }
+    issues
 }

@@ -13,8 +13,8 @@ pub struct Flags {
     pub episodes: Vec<Episode>,
     engagement: Option<OpenEngagement>,
     not_on_track: Option<usize>,
-    /// Open safety episodes and the measure that raised each.
-    safety: Vec<(usize, String)>,
+    /// Open safety episodes, the measure that raised each, and when its form was filled in.
+    safety: Vec<(usize, String, Timestamp)>,
 }
 
 #[derive(Clone, Copy)]
@@ -116,16 +116,23 @@ impl Flags {
         }
     }
 
-    /// A safety item answered. Outside the model: at once, whatever the rest says.
-    pub fn safety_answer(&mut self, form: &Administration) {
-        let Some(answer) = form.safety else { return };
-        let open = self.safety.iter().position(|(_, m)| *m == form.measure.canonical);
-        if answer.value > 0.0 {
-            if open.is_none() {
-                self.open_safety(&form.source, &form.measure, form.at);
-            }
-        } else if let Some(open) = open.filter(|_| form.finished && form.complete) {
-            let (episode, _) = self.safety.remove(open);
+    /// A safety item answered above zero. Outside the model: at once, whatever the rest says.
+    pub fn safety_told(&mut self, form: &Administration) {
+        if !self.safety.iter().any(|(_, measure, _)| *measure == form.measure.canonical) {
+            self.open_safety(&form.source, &form.measure, form.safety_told, form.at);
+        } else if let Some(open) = self.safety.iter_mut().find(|(_, measure, _)| *measure == form.measure.canonical) {
+            open.2 = open.2.max(form.at);
+        }
+    }
+
+    /// A whole form with zero there closes what an earlier one raised: earlier for certain, where one has a date alone.
+    pub fn safety_answered(&mut self, form: &Administration) {
+        let zero = form.safety.is_some_and(|answer| answer.value <= 0.0) && form.finished && form.complete;
+        let raised = |(_, measure, at): &(usize, String, Timestamp)| {
+            *measure == form.measure.canonical && *at < form.safety_told
+        };
+        if let Some(open) = self.safety.iter().position(raised).filter(|_| zero) {
+            let (episode, ..) = self.safety.remove(open);
             self.close(episode, form.at, Closing::AnsweredZero);
         }
     }
@@ -134,15 +141,15 @@ impl Flags {
     /// a practitioner's word closes it, for no other answer is known to be later.
     pub fn undated_safety_answer(&mut self, form: &Undated, first: Timestamp) {
         if form.safety.is_some_and(|answer| answer.value > 0.0) {
-            self.open_safety(&form.source, &form.measure, first);
-            if let Some((_, measure)) = self.safety.last_mut() {
+            self.open_safety(&form.source, &form.measure, first, first);
+            if let Some((_, measure, _)) = self.safety.last_mut() {
                 *measure = String::new();
             }
         }
     }
 
-    fn open_safety(&mut self, source: &Source, measure: &Measure, at: Timestamp) {
-        self.safety.push((self.episodes.len(), measure.canonical.clone()));
+    fn open_safety(&mut self, source: &Source, measure: &Measure, at: Timestamp, filled_in: Timestamp) {
+        self.safety.push((self.episodes.len(), measure.canonical.clone(), filled_in));
         self.episodes.push(Episode {
             kind: FlagKind::SafetyItem,
             key: EpisodeKey::Response(source.clone()),
@@ -158,7 +165,7 @@ impl Flags {
     pub fn judge(&mut self, judgement: &Judgement) {
         let word = (judgement.known, judgement.verdict, judgement.source.clone());
         if judgement.verdict == Verdict::SafetyAcknowledged {
-            for (episode, _) in std::mem::take(&mut self.safety) {
+            for (episode, ..) in std::mem::take(&mut self.safety) {
                 self.episodes[episode].judged.push(word.clone());
                 self.close(episode, judgement.known, Closing::Acknowledged);
             }
@@ -182,7 +189,7 @@ impl Flags {
         self.close_engagement(ending.at, Closing::Ended);
         self.close_not_on_track(ending.at, Closing::Ended);
         if ending.kind == EndingKind::Deceased {
-            for (episode, _) in std::mem::take(&mut self.safety) {
+            for (episode, ..) in std::mem::take(&mut self.safety) {
                 self.close(episode, ending.at, Closing::Ended);
             }
         }

@@ -104,7 +104,7 @@ impl<'a> Pass<'a> {
                 if fact && at >= as_of {
                     break;
                 }
-                facts |= fact && !matches!(moment, Moment::Asked(_));
+                facts |= fact && !matches!(moment, Moment::Asked(_) | Moment::SafetyTold(_));
                 self.begun |= fact;
                 self.happen(at, moment);
                 n += 1;
@@ -147,6 +147,7 @@ impl<'a> Pass<'a> {
             Moment::HomeworkKnown(n) => self.homework_known(at, n),
             Moment::HomeworkDue(n) => self.homework_due(at, n),
             Moment::Asked(n) => self.asked(n),
+            Moment::SafetyTold(n) => self.flags.safety_told(self.record.administrations[n]),
             Moment::FilledIn(n) => self.filled_in(at, n),
             Moment::MeasureDone(n) => self.measure_done(n),
             Moment::MeasureDue(n) => self.measure_due(n),

@@ -31,6 +31,8 @@ pub enum Moment {
     HomeworkKnown(usize),
     HomeworkDue(usize),
     Asked(usize),
+    /// The safety item of a form is told.
+    SafetyTold(usize),
     FilledIn(usize),
     /// The Task of a measure says it was done.
     MeasureDone(usize),
@@ -248,6 +250,8 @@ impl<'a> Record<'a> {
         }
         let facts = self.administrations.iter().enumerate().map(|(n, a)| (a.at, Moment::FilledIn(n)));
         self.moments.extend(facts);
+        let told = self.administrations.iter().enumerate().filter(|(_, a)| a.safety.is_some_and(|s| s.value > 0.0));
+        self.moments.extend(told.map(|(n, a)| (a.safety_told, Moment::SafetyTold(n))));
         let facts = self.judgements.iter().enumerate().map(|(n, j)| (j.known, Moment::Judged(n)));
         self.moments.extend(facts);
         let facts = self.endings.iter().enumerate().map(|(n, e)| (e.at, Moment::Ended(n)));

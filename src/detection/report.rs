@@ -31,7 +31,7 @@ impl Pass<'_> {
         let flags = self.flags.active();
         let band = if self.flags.engagement() {
             Band::Flag
-        } else if engagement_probability >= c.flag.watch {
+        } else if engagement_probability >= c.flag.watch || (self.silent(as_of) && !self.warming_up()) {
             Band::Watch
         } else {
             Band::NothingUnusual

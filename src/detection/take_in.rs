@@ -147,7 +147,7 @@ impl Pass<'_> {
 
     pub(super) fn filled_in(&mut self, at: Timestamp, index: usize) {
         let form = self.record.administrations[index];
-        self.flags.safety_answer(form);
+        self.flags.safety_answered(form);
         let n = instrument(&mut self.instruments, &form.measure);
         let due = self.answered_due(index);
         if let Some(due) = due {

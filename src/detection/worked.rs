@@ -232,6 +232,7 @@ fn absence_alone_is_neither_withdrawal_nor_confrontation() {
         let open = client.until(11 * WEEK + days * DAY).open.unwrap();
         assert!(open.no_contact);
         assert_eq!(open.pattern, Pattern::None, "after {days} days");
+        assert_ne!(open.band, Band::NothingUnusual, "after {days} days, disengaged or not");
     }
     // the same, with a session far ahead: no silence, but a flag may stand
     let mut next = slot("next", 11 * WEEK + 80 * DAY, SlotOutcome::Booked);

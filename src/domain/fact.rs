@@ -28,6 +28,9 @@ pub struct Response {
     pub questionnaire: Option<Box<str>>,
     #[serde(with = "micros")]
     pub authored: Option<Timestamp>,
+    /// The earliest instant that `authored` may mean: the beginning of the day, where it is a date.
+    #[serde(with = "micros")]
+    pub authored_from: Option<Timestamp>,
     pub seconds: Option<f64>,
     /// Every answer a measure could score, in document order, groups and nested items flattened.
     pub answers: Vec<Answer>,

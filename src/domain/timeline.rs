@@ -96,6 +96,8 @@ pub struct Administration {
     pub subscales: Vec<(Subscale, f64)>,
     /// The answer to the safety item, where the measure has one and it was answered.
     pub safety: Option<SafetyAnswer>,
+    /// From when its safety item is told, at `at` or before: at once, whatever the form's date says.
+    pub safety_told: Timestamp,
     /// Finished, and every item answered, or the total sent alone.
     pub complete: bool,
 }

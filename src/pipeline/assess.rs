@@ -52,6 +52,7 @@ impl Pipeline {
             current: event.current,
             deleted: event.deleted,
             sender_updated: event.sender_updated,
+            received: Some(event.received),
             fact,
         }))
     }
@@ -305,7 +306,7 @@ fn instants(timeline: &Timeline) -> impl Iterator<Item = Timestamp> + '_ {
         let moves = slot.moves.iter().flat_map(|one| [one.from, one.known]);
         [Some(slot.start), slot.booked, Some(slot.outcome_known)].into_iter().flatten().chain(moves)
     });
-    let forms = timeline.administrations.iter().map(|form| form.at);
+    let forms = timeline.administrations.iter().flat_map(|form| [form.at, form.safety_told]);
     let dues = timeline.dues.iter().flat_map(|due| [Some(due.asked), due.due]).flatten();
     let homework =
         timeline.homework.iter().flat_map(|task| [Some(task.assigned), task.due, task.state_known]).flatten();

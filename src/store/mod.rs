@@ -276,6 +276,8 @@ pub struct StoredEvent {
     pub current: bool,
     pub deleted: bool,
     pub sender_updated: Option<Timestamp>,
+    /// When we wrote it.
+    pub received: Timestamp,
     pub event: Vec<u8>,
 }
 

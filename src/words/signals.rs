@@ -4,7 +4,7 @@ use super::grammar::{capital, counted, date, date_short, figure, number, points,
 use super::record::{Column, Record};
 use super::{Manner, Person, RAISED_NATS_MIN};
 use crate::domain::{
-    AttendanceOutcome, Band, FlagKind, HomeworkOutcome, HomeworkSeen, Pattern, RomOutcome, SignalKind, Worse,
+    AttendanceOutcome, Band, Closing, FlagKind, HomeworkOutcome, HomeworkSeen, Pattern, RomOutcome, SignalKind, Worse,
 };
 
 /// Observations from which "usually" may be said.
@@ -428,6 +428,16 @@ pub(super) fn pattern_line(record: &Record, person: &Person, manner: &Manner) ->
     let mut line = if let Some(episode) = record.active(FlagKind::EngagementDrop) {
         let since = date(episode.opened, record.as_of, manner);
         Line::new(format!("Flagged since {since}"), vec![agree, hint])
+    } else if now.no_contact && !now.warming_up {
+        let closed = record.last_closed(FlagKind::EngagementDrop).and_then(|episode| episode.closed);
+        let sub = match closed {
+            Some((closed, Closing::Disengaged)) => {
+                let day = date(closed, record.as_of, manner);
+                format!("the flag closed on {day} as disengaged, which does not mean recovered")
+            }
+            _ => "nothing is booked".into(),
+        };
+        Line::new("No contact", vec![sub])
     } else if now.warming_up {
         Line::new("Too early to say", vec![thin(now.baseline_steps as usize), "no flag before three sessions".into()])
     } else {

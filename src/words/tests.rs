@@ -152,6 +152,15 @@ fn a_kept_session_stands_at_its_own_day_when_nothing_is_booked() {
     assert_eq!(card.why, "since the session of 16 February; nothing booked; flagged on 9 March");
 }
 
+/// The note that other systems read is no calmer than the page.
+#[test]
+fn who_is_disengaged_is_not_called_unremarkable() {
+    let mut case = gone_quiet(10, true);
+    case.course.episodes[0].closed = Some((case.course.as_of, Closing::Disengaged));
+    let note = pattern_sentence(&case.course, At::Open, &case.person, &Manner::default());
+    assert!(note.starts_with("No contact; the flag closed on") && note.contains("does not mean recovered"), "{note}");
+}
+
 #[test]
 fn with_a_session_booked_nobody_says_that_none_is() {
     let mut case = gone_quiet(2, true);

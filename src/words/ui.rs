@@ -99,7 +99,8 @@ pub fn gap(days: f64) -> String {
 }
 
 pub fn earlier_sessions(hidden: usize, shown: usize) -> String {
-    format!("The last {shown} sessions are drawn; {hidden} earlier ones are in the table below.")
+    let earlier = if hidden == 1 { "one earlier one is".to_owned() } else { format!("{hidden} earlier ones are") };
+    format!("The last {shown} sessions are drawn; {earlier} in the table below.")
 }
 
 pub fn attendance(outcome: AttendanceOutcome) -> String {

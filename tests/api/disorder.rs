@@ -6,8 +6,10 @@ use crate::server::{Backend, Place, Server};
 use crate::story::{start_for, withdrawing};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+/// In the larger load nobody waits for the findings.
+const FINDINGS_WITHIN: Duration = Duration::from_secs(1_800);
 /// Findings written per resource pushed, in the test's own small load.
 const WRITES_PER_RESOURCE_MAX: f64 = 25.0;
 
@@ -67,7 +69,7 @@ async fn one_at_a_time(backend: Backend, clients: usize, slots: usize) -> Option
     for some in all.chunks(500) {
         server.push(some).await;
     }
-    server.settle().await;
+    server.settle_within(FINDINGS_WITHIN).await;
     let (in_order, counted) = said(&server).await;
     println!("in order: {} resources, {counted:?}", all.len());
     server.stop().await;
@@ -79,7 +81,7 @@ async fn one_at_a_time(backend: Backend, clients: usize, slots: usize) -> Option
         let kind = resource["resourceType"].as_str().expect("type");
         server.put(&format!("/fhir/{kind}/{}", resource["id"].as_str().expect("id")), &resource).await.expect(201);
     }
-    server.settle().await;
+    server.settle_within(FINDINGS_WITHIN).await;
     let (at_the_end, counted) = said(&server).await;
     let per_resource = counted.writes as f64 / all.len() as f64;
     println!("one at a time: {counted:?}, {per_resource:.1} a resource, {:.0} s", began.elapsed().as_secs_f64());

@@ -163,6 +163,32 @@ on_both! {
         assert_eq!(server.all("Flag?patient=s&code=safety-item&status=inactive").await.len(), 1);
     }
 
+    async fn a_safety_item_waits_for_no_date(server: &Server) {
+        // The day, the month or the year it was given on is not over; the sender's clock is ahead.
+        let now = Timestamp::now();
+        let today = now.to_string()[..10].to_owned();
+        let ahead = (now + SignedDuration::from_mins(10)).to_string();
+        let dates = [&today[..], &today[..7], &today[..4], &ahead];
+        for (n, authored) in dates.iter().enumerate() {
+            let client = format!("sd{n}");
+            let mut form = phq9(&client, 1, now, 10);
+            form["authored"] = json!(authored);
+            form["item"][8]["answer"][0]["valueCoding"]["code"] = json!("LA6571-9");
+            server.push(&[crate::story::patient(&client), form]).await;
+        }
+        server.settle().await;
+        for (n, authored) in dates.iter().enumerate() {
+            let client = format!("sd{n}");
+            assert_eq!(active(server, &client, "safety-item").await.len(), 1, "{authored}");
+            let page = server.get(&format!("/app/patients/{client}")).await.expect(200).text;
+            assert!(page.contains("Safety item answered above zero"), "{authored}");
+        }
+        // Nor does a zero of the same day close it: which came first, nobody says.
+        server.push(&[phq9("sd0", 2, now, 9)]).await;
+        server.settle().await;
+        assert_eq!(active(server, "sd0", "safety-item").await.len(), 1);
+    }
+
     async fn a_planned_ending_closes_flags(server: &Server) {
         server.push(&withdrawing("e", &start_for(15), 3)).await;
         server.settle().await;

@@ -178,10 +178,14 @@ impl Server {
 
     /// Waits until nobody is waiting to be assessed.
     pub async fn settle(&self) {
+        self.settle_within(FINDINGS_WITHIN).await;
+    }
+
+    pub async fn settle_within(&self, most: Duration) {
         let began = Instant::now();
         // A job is due a moment after its write.
         tokio::time::sleep(Duration::from_millis(150)).await;
-        while began.elapsed() < FINDINGS_WITHIN {
+        while began.elapsed() < most {
             let metrics = self.get("/metrics").await.text;
             let pending = metrics.lines().find_map(|line| line.strip_prefix("tautline_jobs_pending "));
             if pending == Some("0") {
@@ -189,7 +193,7 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("the findings did not come within {FINDINGS_WITHIN:?}");
+        panic!("the findings did not come within {most:?}");
     }
 
     /// Every current resource of a search, over all pages.

@@ -77,6 +77,7 @@ pub fn facts(mut records: Vec<Record>) -> Vec<VersionedFact> {
                 current: false,
                 deleted: false,
                 sender_updated: record.updated.and_then(|micros| Timestamp::from_microsecond(micros).ok()),
+                received: None,
                 fact: read::decode(&record.fact),
             });
         }

@@ -103,7 +103,7 @@ proptest! {
                 (m.from, m.to, m.known) = (by(m.from), by(m.to), by(m.known));
             }
         }
-        s.administrations.iter_mut().for_each(|x| x.at = by(x.at));
+        s.administrations.iter_mut().for_each(|x| (x.at, x.safety_told) = (by(x.at), by(x.safety_told)));
         for x in &mut s.homework {
             x.assigned = by(x.assigned);
             x.due = x.due.map(by);

@@ -69,6 +69,7 @@ pub fn form(id: &str, measure: &Arc<Measure>, when: i64, score: f64) -> Administ
         seconds: Some(6.0 * items as f64),
         subscales: Vec::new(),
         safety: None,
+        safety_told: at(when),
         complete: true,
     }
 }

@@ -6,19 +6,20 @@ use crate::domain::{Administration, Definition, Measures, SafetyAnswer, Source, 
 use jiff::Timestamp;
 use std::sync::Arc;
 
+/// Of a response: when its sender last wrote it, and when we did.
+#[derive(Clone, Copy)]
+pub struct Known {
+    pub updated: Option<Timestamp>,
+    pub received: Option<Timestamp>,
+}
+
 /// The administrations in one response: one, or several where a form holds the items of several measures.
-pub fn read(
-    source: &Source,
-    response: &Response,
-    updated: Option<Timestamp>,
-    measures: &Measures,
-    timeline: &mut Timeline,
-) {
+pub fn read(source: &Source, response: &Response, known: Known, measures: &Measures, timeline: &mut Timeline) {
     if response.state == ResponseState::Void {
         return;
     }
     let readings = measures.read(response);
-    let Some(at) = response.authored.or(updated) else {
+    let Some(at) = response.authored.or(known.updated) else {
         timeline.undated.extend(readings.iter().map(|reading| Undated {
             source: source.clone(),
             measure: Arc::clone(&reading.known.definition.measure),
@@ -26,9 +27,12 @@ pub fn read(
         }));
         return;
     };
+    // Not at the end of a day, nor when a clock that is ahead says so: at the beginning of what `authored` names, and
+    // at the latest when it came. Past forms are not touched by when they came.
+    let safety_told = response.authored_from.unwrap_or(at).min(at).min(known.received.unwrap_or(Timestamp::MAX));
     // The seconds are those of the whole form, so they say nothing of one of several measures.
     let seconds = response.seconds.filter(|_| readings.len() == 1);
-    let read = readings.iter().map(|reading| administration(source, response, at, seconds, reading));
+    let read = readings.iter().map(|reading| administration(source, response, at, safety_told, seconds, reading));
     timeline.administrations.extend(read);
 }
 
@@ -36,6 +40,7 @@ fn administration(
     source: &Source,
     response: &Response,
     at: Timestamp,
+    safety_told: Timestamp,
     seconds: Option<f64>,
     reading: &Reading,
 ) -> Administration {
@@ -59,6 +64,7 @@ fn administration(
         seconds,
         subscales: sheet.subscales(definition),
         safety: sheet.safety.map(|value| SafetyAnswer { value }),
+        safety_told,
         complete,
     }
 }

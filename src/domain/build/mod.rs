@@ -25,6 +25,8 @@ pub struct VersionedFact {
     pub deleted: bool,
     /// `meta.lastUpdated` as the sender wrote it.
     pub sender_updated: Option<Timestamp>,
+    /// When this server wrote it: for the safety item alone, and there only where the sender's clock is ahead of ours.
+    pub received: Option<Timestamp>,
     /// Nothing for a deletion.
     pub fact: Option<Fact>,
 }
@@ -50,12 +52,15 @@ pub fn timeline(facts: impl IntoIterator<Item = VersionedFact>, measures: &Measu
     }
     let arrivals = sessions::arrivals(&all);
     for (source, versions) in all.each() {
-        let Some(Standing { updated, fact, .. }) = standing(versions) else { continue };
+        let Some(Standing { updated, received, fact }) = standing(versions) else { continue };
         match fact {
             Fact::Appointment(_) => {
                 timeline.slots.extend(sessions::slot(source, versions, arrivals.get(&*source.id)));
             }
-            Fact::Response(response) => forms::read(source, response, updated, measures, &mut timeline),
+            Fact::Response(response) => {
+                let known = forms::Known { updated, received };
+                forms::read(source, response, known, measures, &mut timeline);
+            }
             Fact::Task(task) => tasks::read(source, task, updated, measures, &all, &mut timeline),
             Fact::Judgement(judgement) => {
                 let known = judgement.issued.or(updated);
@@ -186,6 +191,7 @@ fn in_order(versions: &mut [VersionedFact]) {
 struct Standing<'a> {
     fact: &'a Fact,
     updated: Option<Timestamp>,
+    received: Option<Timestamp>,
 }
 
 fn is_deleted(versions: &[VersionedFact]) -> bool {
@@ -194,5 +200,5 @@ fn is_deleted(versions: &[VersionedFact]) -> bool {
 
 fn standing(versions: &[VersionedFact]) -> Option<Standing<'_>> {
     let last = versions.last().filter(|last| !last.deleted)?;
-    Some(Standing { fact: last.fact.as_ref()?, updated: last.sender_updated })
+    Some(Standing { fact: last.fact.as_ref()?, updated: last.sender_updated, received: last.received })
 }

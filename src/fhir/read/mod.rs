@@ -41,6 +41,12 @@ impl ReadContext {
         time::instant(value?.as_str()?, &self.zone)
     }
 
+    /// The beginning of what the value names.
+    fn from(&self, value: Option<&Value>) -> Option<Timestamp> {
+        let (from, _) = time::interval(value?.as_str()?, &self.zone)?;
+        Timestamp::from_microsecond(from).ok()
+    }
+
     /// Only what has a time of day: a date says nothing of minutes.
     fn to_the_minute(&self, value: Option<&Value>) -> Option<Timestamp> {
         self.at(value.filter(|value| value.as_str().is_some_and(|text| text.contains('T'))))

@@ -32,6 +32,7 @@ pub fn read(resource: &Value, context: &ReadContext) -> Response {
         },
         questionnaire: text(resource, "questionnaire").map(|canonical| without_version(canonical).into()),
         authored: context.at(resource.get("authored")),
+        authored_from: context.from(resource.get("authored")),
         seconds: seconds.filter(|seconds| *seconds > 0.0),
         answers,
     }

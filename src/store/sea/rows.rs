@@ -81,7 +81,7 @@ pub(super) fn head(row: &QueryResult) -> Result<Head> {
     })
 }
 
-pub(super) const EVENT: &str = "r.kind, r.id, r.version, r.sender_updated, r.deleted, r.event";
+pub(super) const EVENT: &str = "r.kind, r.id, r.version, r.sender_updated, r.updated, r.deleted, r.event";
 
 pub(super) fn event(row: &QueryResult, current: bool) -> Result<StoredEvent> {
     Ok(StoredEvent {
@@ -90,6 +90,7 @@ pub(super) fn event(row: &QueryResult, current: bool) -> Result<StoredEvent> {
         current,
         deleted: get::<i16>(row, "deleted")? != 0,
         sender_updated: get::<Option<i64>>(row, "sender_updated")?.map(time).transpose()?,
+        received: time(get(row, "updated")?)?,
         event: get::<Option<Vec<u8>>>(row, "event")?.unwrap_or_default(),
     })
 }

@@ -383,6 +383,7 @@ fn administration(i: usize, at: Timestamp, measure: &Arc<Measure>, score: Option
         seconds: None,
         subscales: Vec::new(),
         safety: None,
+        safety_told: at,
         complete: true,
     }
 }

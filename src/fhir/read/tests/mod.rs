@@ -58,6 +58,7 @@ fn kept(resources: &[Value]) -> Vec<VersionedFact> {
             current,
             deleted: false,
             sender_updated: updated,
+            received: None,
             fact: fact(resource, &context()).map(|fact| decode(&encode(&fact)).expect("decodes")),
         });
     }

@@ -116,7 +116,7 @@ proptest! {
             let source = Source::new(SourceKind::Task, "x");
             let one = VersionedFact {
                 source, version: 1, current: true, deleted: false, sender_updated: sender_updated(&resource),
-                fact: decode(&encode(&fact)),
+                received: None, fact: decode(&encode(&fact)),
             };
             let _ = timeline([one], shipped());
         }

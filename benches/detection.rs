@@ -38,6 +38,7 @@ fn facts(resources: &[Value]) -> Vec<VersionedFact> {
             current: false,
             deleted: false,
             sender_updated: read::sender_updated(resource),
+            received: None,
             fact: read::fact(resource, &context),
         })
     };

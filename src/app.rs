@@ -26,6 +26,9 @@ const DRAIN_SECONDS: u64 = 20;
 /// Time a client may take to send a request's head, seconds.
 const HEAD_SECONDS: u64 = 10;
 
+/// How long a client may leave what is sent to it unread. The sockets of the connections inherit it.
+const UNREAD_MAX: Duration = Duration::from_secs(30);
+
 /// The corridor over its database, which is created and migrated where needed.
 ///
 /// # Errors
@@ -89,6 +92,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
     let listener = std::net::TcpListener::bind(config.listen)
         .map_err(|error| StartError(format!("cannot listen on {}: {error}. Use another --listen.", config.listen)))?;
+    socket2::SockRef::from(&listener)
+        .set_tcp_user_timeout(Some(UNREAD_MAX))
+        .map_err(|error| StartError(format!("the address cannot be set up: {error}")))?;
     let address = listener.local_addr().map_err(|error| StartError(error.to_string()))?;
     if config.listen.port() == 0 && config.base_url.ends_with(":0") {
         let scheme = if config.tls.is_some() { "https" } else { "http" };

@@ -34,7 +34,8 @@ pub async fn token(state: web::Data<State>, http: HttpRequest, payload: web::Pay
     }
 }
 
-async fn form(http: &HttpRequest, payload: web::Payload) -> Option<Vec<(String, String)>> {
+/// A form's pairs. `None`: it is none, too long, or too slow.
+pub(super) async fn form(http: &HttpRequest, payload: web::Payload) -> Option<Vec<(String, String)>> {
     let kind = http.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
     if !kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
         return None;

@@ -1,57 +1,19 @@
 //! The program itself, killed with SIGKILL while bundles are pushed: what it acknowledged is there afterwards,
 //! nothing of the rest is half there, and no assessment is forgotten.
 
+use crate::process::{Process, client};
 use crate::server::{Backend, Place};
 use crate::story::{start_for, withdrawing};
 use reqwest::Client;
 use serde_json::{Value, json};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Times the server is killed.
 const KILLS: usize = 4;
 /// Clients pushed at once, each in one transaction.
 const WRITERS: usize = 6;
-const READY_WITHIN: Duration = Duration::from_secs(30);
 
-struct Process {
-    child: Child,
-    base: String,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Process {
-    async fn start(place: &Place, client: &Client) -> Self {
-        // A port that was free a moment ago.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
-        let base = format!("http://127.0.0.1:{port}");
-        let child = Command::new(env!("CARGO_BIN_EXE_tautline"))
-            .args(["serve", "--auth", "none", "--listen", &format!("127.0.0.1:{port}"), "--database-url", &place.url])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        let process = Self { child, base };
-        let began = Instant::now();
-        while began.elapsed() < READY_WITHIN {
-            let answer = client.get(format!("{}/readyz", process.base)).send().await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
-                return process;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("not ready within {READY_WITHIN:?}");
-    }
-}
-
-fn transaction(resources: &[Value]) -> Value {
+pub fn transaction(resources: &[Value]) -> Value {
     let entries: Vec<Value> = resources
         .iter()
         .map(|resource| {
@@ -75,13 +37,13 @@ async fn count(client: &Client, base: &str, search: &str) -> u64 {
 
 async fn killed_again_and_again(backend: Backend) {
     let Some(place) = Place::new(backend).await else { return };
-    let client = Client::builder().no_proxy().build().expect("a client");
+    let client = client();
     let start = start_for(15);
     let mut acknowledged: Vec<String> = Vec::new();
     let mut tried: Vec<String> = Vec::new();
     let size = withdrawing("x", &start, 3).len() as u64;
     for round in 0..KILLS {
-        let mut process = Process::start(&place, &client).await;
+        let mut process = Process::open(&place, &client).await;
         let pushes = (0..WRITERS * 3).map(|n| {
             let (client, base, start) = (client.clone(), process.base.clone(), start.clone());
             async move {
@@ -98,7 +60,7 @@ async fn killed_again_and_again(backend: Backend) {
         let pushes = futures_util::future::join_all(pushes);
         let axe = async {
             tokio::time::sleep(Duration::from_millis(90 + 40 * round as u64)).await;
-            process.child.kill().expect("killed");
+            process.kill();
         };
         let (pushed, ()) = tokio::join!(pushes, axe);
         for (id, done) in pushed {
@@ -109,7 +71,7 @@ async fn killed_again_and_again(backend: Backend) {
         }
     }
     assert!(!acknowledged.is_empty() && acknowledged.len() < tried.len(), "{} of {}", acknowledged.len(), tried.len());
-    let process = Process::start(&place, &client).await;
+    let process = Process::open(&place, &client).await;
     for id in &tried {
         let there = count(&client, &process.base, &format!("Appointment?patient={id}")).await
             + count(&client, &process.base, &format!("Task?patient={id}")).await

@@ -14,9 +14,13 @@ pub struct Browser {
 
 impl Browser {
     pub fn new(server: &Server) -> Self {
+        Self::at(&server.base)
+    }
+
+    pub fn at(base: &str) -> Self {
         let client =
             reqwest::Client::builder().no_proxy().redirect(redirect::Policy::none()).build().expect("a client");
-        Self { client, base: server.base.clone(), cookies: BTreeMap::new() }
+        Self { client, base: base.to_owned(), cookies: BTreeMap::new() }
     }
 
     pub async fn send(&mut self, method: Method, path: &str, form: Option<&[(&str, &str)]>) -> Answer {

@@ -2,7 +2,7 @@
 
 use super::{json, looker, refusal};
 use crate::api::access::Access;
-use crate::api::{State, flags, judgements, launch};
+use crate::api::{State, flags, judgements, launch, token};
 use crate::domain::Verdict;
 use crate::error::{Error, Result};
 use crate::fhir::check;
@@ -12,16 +12,14 @@ use crate::pipeline::ingest::{Action, Target, Write};
 use crate::smart::session::Session;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 /// Longest note, characters.
 const NOTE_CHARS_MAX: usize = 2_000;
 
 /// What a therapist says on the page.
-#[derive(Deserialize)]
-pub(super) struct Judged {
-    #[serde(default)]
+#[derive(Default)]
+struct Judged {
     csrf: String,
     /// named-in-session, rupture-yes, rupture-no, rupture-unsure, safety-acknowledged
     verdict: Option<String>,
@@ -31,11 +29,28 @@ pub(super) struct Judged {
     undo: Option<String>,
 }
 
+impl Judged {
+    fn read(form: Vec<(String, String)>) -> Self {
+        let mut judged = Self::default();
+        for (key, value) in form {
+            match key.as_str() {
+                "csrf" => judged.csrf = value,
+                "verdict" => judged.verdict = Some(value),
+                "flag" => judged.flag = Some(value),
+                "note" => judged.note = Some(value),
+                "undo" => judged.undo = Some(value),
+                _ => {}
+            }
+        }
+        judged
+    }
+}
+
 pub(super) async fn judge(
     state: web::Data<State>,
     http: HttpRequest,
     id: web::Path<String>,
-    form: web::Form<Judged>,
+    payload: web::Payload,
 ) -> HttpResponse {
     let looker = match looker(&state, &http, Some(&id)).await {
         Ok(looker) => looker,
@@ -43,6 +58,10 @@ pub(super) async fn judge(
     };
     let done = async {
         looker.access.page(&id)?;
+        let Some(form) = token::form(&http, payload).await.map(Judged::read) else {
+            let text = "The answer has to be a form of at most 64 KiB, sent without delay.";
+            return Err(Error::new(IssueType::Structure, text));
+        };
         if !same(&form.csrf, &csrf(secret(&state, looker.session.as_ref()), &id)) {
             let text = "The form is too old, or was not sent from this page. Please go back, reload and try again.";
             return Err(Error::new(IssueType::Forbidden, text));

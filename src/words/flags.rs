@@ -155,7 +155,8 @@ pub fn response_flag(record: &Record, manner: &Manner) -> FlagWords {
             format!("{trend}; once reliably worse than the best so far ({})", points(best, &last.measure, manner));
         return FlagWords::new(Standing::Watch, OF, "worth watching", why);
     }
-    let why = format!("{trend}; {}", range(&scores));
+    let stale = stale_score(record, manner).map_or_else(String::new, |day| format!("; last score on {day}"));
+    let why = format!("{trend}; {}{stale}", range(&scores));
     if worse_than_expected(last) {
         return FlagWords::new(Standing::Watch, OF, "worth watching", why);
     }
@@ -331,6 +332,13 @@ pub(super) fn in_clinical_range(seen: &ScoreSeen) -> bool {
         Worse::Up => seen.score >= cut,
         Worse::Down => seen.score <= cut,
     })
+}
+
+/// The day of the last score, where more than one has been due since: it says nothing of the last weeks.
+pub(super) fn stale_score(record: &Record, manner: &Manner) -> Option<String> {
+    let last = record.scores().last()?.at;
+    let missed = record.columns.iter().filter(|column| column.start > last && !column.rom.is_empty()).count();
+    (missed > 1).then(|| date(last, record.as_of, manner))
 }
 
 /// Change since `since` against reliable change: "not worse", "worse", "better".

@@ -1,7 +1,7 @@
 //! The gist: one to three sentences. What changed, over which weeks, what did not, and no more.
 
 use super::flags::{
-    self, ENGAGEMENT, flat, in_clinical_range, reliably_worse_than, score_word, trend, worse_than_expected,
+    self, ENGAGEMENT, flat, in_clinical_range, reliably_worse_than, score_word, stale_score, trend, worse_than_expected,
 };
 use super::grammar::{capital, date, list, number, weeks};
 use super::record::{Record, days_between};
@@ -175,7 +175,10 @@ fn dropping_gist(record: &Record, person: &Person, manner: &Manner, off_track: b
         }
         false => {
             let said = match score_word(record) {
-                Some(word) => said.say(format!(" {} score is {word}.", person.hers_capital())),
+                Some(word) => match stale_score(record, manner) {
+                    Some(day) => said.say(format!(" {} last score, on {day}, is {word}.", person.hers_capital())),
+                    None => said.say(format!(" {} score is {word}.", person.hers_capital())),
+                },
                 None => said,
             };
             if changed.is_empty() { said } else { said.say(last) }

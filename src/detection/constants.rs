@@ -246,9 +246,9 @@ pub struct Calibration {
 impl Default for Constants {
     fn default() -> Self {
         Constants {
-            unknown: [0.88, 0.085, 0.035],
-            prior: [0.977, 0.02, 0.003],
-            transition: [[0.953, 0.044, 0.003], [0.28, 0.659, 0.061], [0.236, 0.085, 0.679]],
+            unknown: [0.913, 0.0623, 0.0247],
+            prior: [0.9721, 0.0199, 0.008],
+            transition: [[0.9605, 0.0346, 0.0049], [0.291, 0.597, 0.112], [0.198, 0.0843, 0.7177]],
             elapsed_max: 3.0,
             interval_days_default: 7.0,
             interval_days_max: 28.0,
@@ -258,10 +258,10 @@ impl Default for Constants {
             alliance: AllianceConstants::default(),
             trajectory: TrajectoryConstants::default(),
             not_on_track: NotOnTrackConstants::default(),
-            forget: 0.0188,
-            floor: 0.7,
-            evidence_max: 2.47,
-            shrink: 0.78,
+            forget: 0.0182,
+            floor: 0.875,
+            evidence_max: 3.0,
+            shrink: 0.958,
             flag: FlagConstants::default(),
             calibration: Calibration::default(),
             fitted: None,
@@ -273,14 +273,14 @@ impl Default for AttendanceConstants {
     fn default() -> Self {
         AttendanceConstants {
             outcomes: ChannelConstants {
-                severity: [0.0, 0.36, 0.65, 0.7, 1.0],
-                mean: [0.746, 0.145, 0.025, 0.027, 0.057],
-                weight: 4.31,
-                tilt: [0.8, 1.4],
+                severity: [0.0, 0.252, 0.278, 0.7, 1.0],
+                mean: [0.792, 0.1335, 0.0053, 0.0086, 0.0606],
+                weight: 3.0,
+                tilt: [0.861, 2.19],
             },
             late_minutes: 8.0,
             spacing_intervals: 1.7,
-            spacing: [0.42, 0.49],
+            spacing: [0.573, 0.708],
         }
     }
 }
@@ -289,17 +289,17 @@ impl Default for HomeworkConstants {
     fn default() -> Self {
         HomeworkConstants {
             outcomes: ChannelConstants {
-                severity: [0.0, 0.0633, 0.45, 0.46, 1.0],
-                mean: [0.562, 0.043, 0.138, 0.069, 0.187],
-                weight: 1.83,
-                tilt: [0.88, 3.81],
+                severity: [0.0, 0.0586, 0.287, 0.307, 1.0],
+                mean: [0.572, 0.0448, 0.209, 0.0492, 0.125],
+                weight: 1.2,
+                tilt: [1.25, 1.38],
             },
-            quality_usual: [2.71, 3.08],
+            quality_usual: [2.71, 3.67],
             quality_sd: 0.7,
-            quality_effect: [0.46, 0.61],
-            content_sd: 0.46,
-            content_effect: [0.28, 0.21],
-            justification: 0.04,
+            quality_effect: [0.838, 1.01],
+            content_sd: 0.551,
+            content_effect: [0.404, 0.458],
+            justification: 0.0742,
             justification_rci: 1.5,
             done_share: 0.8,
             poor_quality: 1.0,
@@ -312,14 +312,14 @@ impl Default for RomConstants {
     fn default() -> Self {
         RomConstants {
             outcomes: ChannelConstants {
-                severity: [0.0, 0.6, 0.62, 1.0, 1.0],
-                mean: [0.755, 0.025, 0.02, 0.02, 0.179],
-                weight: 8.98,
-                tilt: [0.68, 1.65],
+                severity: [0.0, 0.761, 0.82, 1.0, 1.0],
+                mean: [0.705, 0.0889, 0.0238, 0.0152, 0.167],
+                weight: 6.0,
+                tilt: [1.16, 2.16],
             },
             perfunctory_seconds: 2.0,
             speed_sd: 0.26,
-            speed_effect: [0.28, 0.12],
+            speed_effect: [0.378, 0.146],
             speed_follow: 0.25,
             expected_after: 3,
             expected_misses_max: 4,
@@ -331,9 +331,9 @@ impl Default for AllianceConstants {
     fn default() -> Self {
         AllianceConstants {
             sd_share: 1.9 / 40.0,
-            effect: [0.2, 1.09],
+            effect: [0.3, 1.3],
             level_sd_share: 2.6 / 40.0,
-            level_effect: [0.06, 0.33],
+            level_effect: [0.15, 0.9],
         }
     }
 }
@@ -389,6 +389,6 @@ impl Default for FlagConstants {
 
 impl Default for Calibration {
     fn default() -> Self {
-        Calibration { intercept: -0.11, slope: 0.93 }
+        Calibration { intercept: -0.15, slope: 0.75 }
     }
 }

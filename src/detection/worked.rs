@@ -422,7 +422,7 @@ fn constants_survive_a_file() {
     let constants = Constants::default();
     let text = serde_json::to_string(&constants).unwrap();
     assert_eq!(serde_json::from_str::<Constants>(&text).unwrap(), constants);
-    assert_eq!(serde_json::from_str::<Constants>(r#"{"floor": 0.9}"#).unwrap(), constants);
+    assert_eq!(serde_json::from_str::<Constants>(r#"{"floor": 0.875}"#).unwrap(), constants);
     assert!(serde_json::from_str::<Constants>(r#"{"flor": 0.7}"#).is_err());
 }
 

@@ -23,6 +23,7 @@ mod judgements;
 mod launch;
 mod launch_context;
 mod negotiation;
+mod oracle;
 mod pages;
 mod patches;
 mod process;

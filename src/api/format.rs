@@ -97,11 +97,11 @@ pub fn is_xml(headers: &HeaderMap, verb: Verb) -> Result<bool> {
     let essence = sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match (essence.as_str(), named(&essence)) {
         ("", _) => Ok(false),
-        ("application/json-patch+json", _) if verb == Verb::Patch => Ok(false),
+        ("application/json-patch+json" | "application/merge-patch+json", _) if verb == Verb::Patch => Ok(false),
         (_, Some(format)) => Ok(format == Format::Xml),
         _ => {
             let text = "The body has to be FHIR, Content-Type application/fhir+json or application/fhir+xml; a patch \
-                        also application/json-patch+json.";
+                        also application/json-patch+json or application/merge-patch+json.";
             unsupported(text)
         }
     }

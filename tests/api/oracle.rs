@@ -265,6 +265,9 @@ fn parameters(kind: &str) -> &'static [(&'static str, char)] {
     }
 }
 
+/// Whether something that a resource has is what one value asks for.
+type Fits = Box<dyn Fn(&Has) -> bool>;
+
 /// One parameter of a search: as it is written, and whether a resource meets it.
 type Meets = Box<dyn Fn(&Value, &[Value]) -> bool>;
 
@@ -277,13 +280,7 @@ fn fold(text: &str) -> String {
 }
 
 /// One value: as it is written, and whether something a resource has meets it.
-fn value(
-    dice: &mut Dice,
-    kind: &str,
-    parameter: &str,
-    of: char,
-    modifier: &str,
-) -> (String, Box<dyn Fn(&Has) -> bool>) {
+fn value(dice: &mut Dice, kind: &str, parameter: &str, of: char, modifier: &str) -> (String, Fits) {
     match of {
         'c' | 't' => {
             let code = match (kind, parameter) {
@@ -458,7 +455,7 @@ on_both! {
             let mut query = form_urlencoded::Serializer::new(String::new());
             query.extend_pairs(filters.iter().map(|(key, value, _)| (key, value)));
             let sort = dice.pick(&["_id", "-_id", "status", "-status", "date", "-date"]);
-            let sort = if kind == "Appointment" { sort } else if sort.contains("_id") { sort } else { "" };
+            let sort = if kind == "Appointment" || sort.contains("_id") { sort } else { "" };
             if !sort.is_empty() { query.append_pair("_sort", sort); }
             let query = query.finish();
             let mut expected: Vec<String> = all

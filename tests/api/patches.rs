@@ -48,7 +48,7 @@ on_both! {
         patch(server, "/fhir/Patient/p", &[("if-match", "W/\"3\"")], &replace("/gender", &json!("male"))).await.expect(200);
         patch(server, "/fhir/Patient/nobody", &[], &replace("/gender", &json!("male"))).await.expect(404);
         patch(server, "/fhir/Flag/f", &[], &replace("/status", &json!("inactive"))).await.expect(405);
-        server.send(Method::PATCH, "/fhir/Patient/p", &[("content-type", "application/merge-patch+json")], Some(b"{}".to_vec())).await.expect(415);
+        server.send(Method::PATCH, "/fhir/Patient/p", &[("content-type", "text/plain")], Some(b"{}".to_vec())).await.expect(415);
         server.delete("/fhir/Patient/p").await.expect(204);
         patch(server, "/fhir/Patient/p", &[], &replace("/gender", &json!("male"))).await.expect(410);
     }
@@ -91,6 +91,21 @@ on_both! {
         let now = server.get("/fhir/Patient/r").await.expect(200).json();
         assert_eq!(now["contact"].as_array().map(Vec::len), Some(done + 1));
         assert!(done >= 1);
+    }
+
+    async fn merge_patches(server: &Server) {
+        server.put("/fhir/Patient/m", &patient("m")).await.expect(201);
+        let merge = async |content: &str, body: &str| server.send(Method::PATCH, "/fhir/Patient/m", &[("content-type", content)], Some(body.into())).await;
+        let changed = merge("application/merge-patch+json", r#"{"gender": null, "birthDate": "1980-02-03"}"#).await.expect(200).json();
+        assert_eq!((&changed["gender"], &changed["birthDate"], &changed["name"][0]["family"]), (&Value::Null, &json!("1980-02-03"), &json!("Muster")));
+        // As fhirpy says it.
+        assert_eq!(merge("application/json", r#"{"gender": "male"}"#).await.expect(200).json()["gender"], "male");
+        merge("application/json", r#"{"gender": "x"}"#).await.expect(422);
+        merge("application/json", r#"{"id": "other"}"#).await.expect(422);
+        merge("application/json", r#"{"resourceType": "Task"}"#).await.expect(400);
+        merge("application/json", "7").await.expect(400);
+        let listed = server.get("/fhir/Patient?_elements=name,id,resourceType").await.expect(200).json();
+        assert_eq!((&listed["entry"][0]["resource"]["resourceType"], &listed["entry"][0]["resource"]["gender"]), (&json!("Patient"), &Value::Null));
     }
 
     async fn conditional_reads_and_heads(server: &Server) {

@@ -65,6 +65,10 @@ pub(super) async fn patched(state: &State, access: &Access, request: &Request) -
         |issue: Issue| if request.prefix.is_empty() { issue } else { issue.at(format!("{}resource", request.prefix)) };
     let body = request.body.as_ref().ok_or_else(|| Error::new(IssueType::Structure, "The request needs a patch."))?;
     let patch = patch::read(body).map_err(|issue| Error::from(at(issue)))?;
+    if matches!(patch, Patch::Merge(_)) && !request.prefix.is_empty() {
+        let text = "A patch in a Bundle is Parameters (FHIRPath Patch), or a Binary that holds a JSON Patch.";
+        return Err(at(Issue::error(IssueType::Structure, text)).into());
+    }
     let current = current(state, access, request, row).await?;
     let expected = request.if_match.as_deref().map(expected).transpose()?;
     if matches!(expected, Some(Expected::Version(version)) if version != current.version) {

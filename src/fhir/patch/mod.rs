@@ -1,4 +1,4 @@
-//! PATCH: JSON Patch (RFC 6902) and FHIRPath Patch, on a resource as it is stored. What comes out is checked like
+//! PATCH: JSON Patch (RFC 6902), JSON Merge Patch (RFC 7396) and FHIRPath Patch, on a resource as it is stored. What comes out is checked like
 //! anything else that is sent.
 
 mod fhirpath;
@@ -18,10 +18,13 @@ pub const NODES_MAX: usize = 100_000;
 #[derive(Debug)]
 pub enum Patch {
     Json(json_patch::Patch),
+    /// Members that take the place of what stands; null takes away.
+    Merge(Value),
     Fhirpath(Vec<fhirpath::Operation>),
 }
 
-/// Reads a patch: an array is a JSON Patch, Parameters a FHIRPath Patch, a Binary (in a Bundle) holds a JSON Patch.
+/// Reads a patch: an array is a JSON Patch, Parameters a FHIRPath Patch, a Binary (in a Bundle) holds a JSON Patch; any
+/// other object is a merge patch, as fhirpy sends.
 ///
 /// # Errors
 /// It is none of these, or too long.
@@ -30,9 +33,10 @@ pub fn read(body: &Value) -> Result<Patch, Issue> {
         Some("Parameters") => fhirpath::read(body).map(Patch::Fhirpath),
         Some("Binary") => json::read(&inside(body)?).map(Patch::Json),
         None if body.is_array() => json::read(body).map(Patch::Json),
+        _ if body.is_object() => Ok(Patch::Merge(body.clone())),
         _ => Err(Issue::error(
             IssueType::Structure,
-            "A patch is a JSON Patch (an array of operations), or Parameters of a FHIRPath Patch.",
+            "A patch is a JSON Patch (an array of operations), a JSON Merge Patch, or Parameters of a FHIRPath Patch.",
         )),
     }
 }
@@ -44,6 +48,10 @@ pub fn read(body: &Value) -> Result<Patch, Issue> {
 pub fn apply(patch: &Patch, resource: &mut Value) -> Result<(), Issue> {
     match patch {
         Patch::Json(patch) => json::apply(patch, resource),
+        Patch::Merge(patch) => {
+            json_patch::merge(resource, patch);
+            within(resource)
+        }
         Patch::Fhirpath(operations) => fhirpath::apply(operations, resource),
     }
 }
@@ -109,9 +117,11 @@ mod tests {
             patched(&json!([{"op": "remove", "path": "/note"}]), &resource).expect_err("fails").code,
             IssueType::Processing
         );
-        for bad in [json!([{"op": "jump"}]), json!({"a": 1}), json!("x"), json!([1])] {
+        for bad in [json!([{"op": "jump"}]), json!("x"), json!([1])] {
             assert_eq!(read(&bad).expect_err("no patch").code, IssueType::Structure, "{bad}");
         }
+        let merged = patched(&json!({"status": "completed", "id": null, "note": null}), &resource).expect("merges");
+        assert_eq!(merged, json!({"resourceType": "Task", "status": "completed"}));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -111,7 +112,9 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     let tls = config.tls.as_ref().map(|(cert, key)| tls(cert, key)).transpose()?;
     let smart = Smart::new(&config).map_err(StartError)?;
     let (stop, stopping) = watch::channel(false);
-    let worker = tokio::spawn(worker::run(Arc::clone(&pipeline), metrics.clone(), stopping.clone()));
+    // On a thread of its own: this one commits, and nobody waits for our sums.
+    let (runtime, work) = (Handle::current(), worker::run(Arc::clone(&pipeline), metrics.clone(), stopping.clone()));
+    let worker = tokio::task::spawn_blocking(move || runtime.block_on(work));
     let (trail, scribe) = Trail::start(Arc::clone(&pipeline), stopping);
     let started = clock.now();
     let secret = clock.new_id();
@@ -201,7 +204,7 @@ fn fingerprint(text: &str) -> String {
 }
 
 /// An error and what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut out = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {

@@ -2,17 +2,26 @@
 //! that fails or whose process dies comes back when its lease ends.
 
 use crate::api::metrics::Metrics;
+use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
+use crate::pipeline::assess::Draft;
+use crate::store::Job;
 use futures_util::StreamExt;
 use jiff::SignedDuration;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// Jobs claimed at once.
-const CLAIM_MAX: usize = 32;
-/// Jobs worked on side by side, on PostgreSQL.
-const PARALLEL_MAX: usize = 4;
+/// Jobs claimed at once: as many as take about so long, that a lease never ends under our hands.
+const CLAIM_SECONDS: f64 = 2.0;
+const CLAIM_FIRST: usize = 4;
+const CLAIM_MAX: usize = 64;
+/// Jobs published together.
+const SHARE: usize = 8;
+/// Shares worked on side by side: one reckons while the other is being written.
+const PARALLEL: usize = 2;
+/// Findings after which a transaction is long enough.
+const ROWS_MAX: usize = 150;
 /// A claimed job is another's after this long, seconds.
 const LEASE_SECONDS: i64 = 10;
 /// Longest sleep, so that jobs written by other processes are seen, milliseconds.
@@ -22,12 +31,11 @@ const PAUSE_MS: u64 = 1_000;
 
 /// Runs until `stop` says so; the jobs in hand are finished first.
 pub async fn run(pipeline: Arc<Pipeline>, metrics: Metrics, mut stop: watch::Receiver<bool>) {
-    // On SQLite writers take turns: assessments side by side would only stand in front of a request.
-    let parallel = if pipeline.shared { PARALLEL_MAX } else { 1 };
+    let mut wanted = CLAIM_FIRST;
     while !*stop.borrow() {
         let now = pipeline.clock.now();
         let lease = now + SignedDuration::from_secs(LEASE_SECONDS);
-        let jobs = match pipeline.store.claim(now, lease, CLAIM_MAX).await {
+        let jobs = match pipeline.store.claim(now, lease, wanted).await {
             Ok(jobs) => jobs,
             Err(error) => {
                 tracing::error!(%error, "jobs could not be claimed");
@@ -50,23 +58,68 @@ pub async fn run(pipeline: Arc<Pipeline>, metrics: Metrics, mut stop: watch::Rec
         {
             tracing::error!(%error, "measures could not be read anew");
         }
-        futures_util::stream::iter(jobs)
-            .for_each_concurrent(parallel, |job| {
-                let (pipeline, metrics) = (&pipeline, &metrics);
-                async move {
-                    match pipeline.assess(&job).await {
-                        Ok(written) => metrics.assessed(written),
-                        Err(error) => {
-                            // The client's id stays out of the log.
-                            metrics.assessment_failed();
-                            let source = error.source.as_ref().map(ToString::to_string).unwrap_or_default();
-                            tracing::error!(%error, %source, "an assessment failed and will be tried again");
-                        }
-                    }
-                }
-            })
+        let (began, count) = (Instant::now(), jobs.len());
+        let share = count.div_ceil(PARALLEL).clamp(1, SHARE);
+        let shares: Vec<Vec<Job>> = jobs.chunks(share).map(<[Job]>::to_vec).collect();
+        futures_util::stream::iter(shares)
+            .for_each_concurrent(PARALLEL, |share| assess(&pipeline, &metrics, share))
             .await;
+        let fitting = count as f64 * CLAIM_SECONDS / began.elapsed().as_secs_f64().max(0.001);
+        wanted = (fitting as usize).clamp(1, CLAIM_MAX).min(wanted * 2);
     }
+}
+
+/// Assesses a few clients, and publishes them in transactions of a few hundred rows: a request never waits for more.
+async fn assess(pipeline: &Pipeline, metrics: &Metrics, jobs: Vec<Job>) {
+    let (mut drafts, mut rows) = (Vec::new(), 0);
+    for job in jobs {
+        match pipeline.draft(job).await {
+            Ok(draft) => {
+                rows += draft.puts.len();
+                drafts.push(draft);
+            }
+            Err(error) => failed(metrics, &error),
+        }
+        if rows >= ROWS_MAX {
+            publish(pipeline, metrics, std::mem::take(&mut drafts)).await;
+            rows = 0;
+        }
+    }
+    publish(pipeline, metrics, drafts).await;
+}
+
+/// All together; should that fail, each anew by itself, so that no client stands in the way of another.
+async fn publish(pipeline: &Pipeline, metrics: &Metrics, drafts: Vec<Draft>) {
+    if drafts.is_empty() {
+        return;
+    }
+    let jobs: Vec<(Job, usize)> = drafts.iter().map(|draft| (draft.job.clone(), draft.puts.len())).collect();
+    match pipeline.publish(drafts).await {
+        Ok(()) => jobs.into_iter().for_each(|(_, written)| metrics.assessed(written)),
+        Err(error) if jobs.len() == 1 => failed(metrics, &error),
+        Err(_) => {
+            for (job, _) in jobs {
+                match alone(pipeline, job).await {
+                    Ok(written) => metrics.assessed(written),
+                    Err(error) => failed(metrics, &error),
+                }
+            }
+        }
+    }
+}
+
+async fn alone(pipeline: &Pipeline, job: Job) -> Result<usize> {
+    let draft = pipeline.draft(job).await?;
+    let written = draft.puts.len();
+    pipeline.publish(vec![draft]).await?;
+    Ok(written)
+}
+
+/// The client's id stays out of the log.
+fn failed(metrics: &Metrics, error: &Error) {
+    metrics.assessment_failed();
+    let source = error.source.as_ref().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(%error, %source, "an assessment failed and will be tried again");
 }
 
 async fn until_next(pipeline: &Pipeline) -> Duration {

@@ -15,11 +15,17 @@ use crate::store::{Job, Key, Method, Put, StoredEvent};
 use crate::words::{At, Manner, Person, pattern_sentence, signal_sentence};
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Types that hold findings.
 pub const FINDINGS: &[&str] = &["Flag", "Observation", "Provenance"];
 /// What is known at an instant counts from the next millisecond on: knowledge is strict.
 const JUST_AFTER: SignedDuration = SignedDuration::from_millis(1);
+/// Pushes go before findings, so long at a time …
+const PATIENCE: Duration = Duration::from_millis(250);
+/// … until findings are later than this: then they share.
+const LATE: SignedDuration = SignedDuration::from_secs(5);
+const PATIENCE_LATE: Duration = Duration::from_millis(25);
 /// Steps that [`settled`] follows at most: silence limits and weekly steps of several years.
 const SETTLE_STEPS_MAX: usize = 400;
 
@@ -27,6 +33,15 @@ const SETTLE_STEPS_MAX: usize = 400;
 pub struct Assessed {
     pub timeline: Timeline,
     pub course: Course,
+}
+
+/// One job's outcome, to be published.
+pub struct Draft {
+    pub job: Job,
+    /// Findings that changed.
+    pub puts: Vec<Put>,
+    /// When time alone changes the picture.
+    pub next: Option<Timestamp>,
 }
 
 impl Pipeline {
@@ -97,12 +112,11 @@ impl Pipeline {
         Ok(json.map_or_else(Person::default, |patient| person(&patient)))
     }
 
-    /// Does one job: assesses the client and publishes what changed, in one transaction with the job's end.
-    /// Answers with the number of findings written.
+    /// Assesses a client: what is to be written, nothing of it written yet.
     ///
     /// # Errors
-    /// The database; the job then stays and is tried again.
-    pub async fn assess(&self, job: &Job) -> Result<usize> {
+    /// The database.
+    pub async fn draft(&self, job: Job) -> Result<Draft> {
         let now = self.now();
         let client: &str = &job.client;
         let timeline = self.timeline(client).await?;
@@ -129,7 +143,6 @@ impl Pipeline {
             })
             .collect();
         let changes = write::reconcile(&desired, &existing);
-        let written = changes.len();
         let terms_context = self.term_context();
         let puts: Vec<Put> = changes
             .into_iter()
@@ -154,15 +167,31 @@ impl Pipeline {
                 }
             })
             .collect();
-        let mut tx = self.store.begin().await?;
+        // Strictly after the instant itself, so that what it brings is known.
+        let next = course.next_change.map(|at| at + JUST_AFTER + JUST_AFTER);
+        Ok(Draft { job, puts, next })
+    }
+
+    /// Publishes what changed, in one transaction with the jobs' ends.
+    ///
+    /// # Errors
+    /// The database; the jobs then stay and are tried again.
+    pub async fn publish(&self, drafts: Vec<Draft>) -> Result<()> {
+        let mut puts = Vec::new();
+        let mut ends = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            puts.extend(draft.puts);
+            ends.push((draft.job, draft.next));
+        }
+        let oldest = ends.iter().map(|(job, _)| job.due).min();
+        let late = oldest.is_some_and(|due| self.now().duration_since(due) > LATE);
+        let mut tx = self.store.begin_behind(if late { PATIENCE_LATE } else { PATIENCE }).await?;
         if !puts.is_empty() {
             tx.put(puts).await?;
         }
-        // Strictly after the instant itself, so that what it brings is known.
-        let next = course.next_change.map(|at| at + JUST_AFTER + JUST_AFTER);
-        tx.finish(job, next).await?;
+        tx.finish(&ends).await?;
         tx.commit().await?;
-        Ok(written)
+        Ok(())
     }
 
     /// The Device that findings name, written once a release and time zone. With another time zone than before, days

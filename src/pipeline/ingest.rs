@@ -197,6 +197,12 @@ impl Pipeline {
     async fn attempt(&self, gate: &dyn Gate, writes: Vec<Write>) -> std::result::Result<Vec<Done>, Lost> {
         let context = self.term_context();
         let mut tx = self.store.begin().await?;
+        if self.shared {
+            let queries = self.all_criteria(gate, &writes, &context);
+            if queries.len() > 1 {
+                tx.expect(&queries).await?;
+            }
+        }
         let mut plans = Vec::with_capacity(writes.len());
         for write in writes {
             plans.push(self.plan(tx.as_mut(), gate, write, &context).await?);
@@ -347,13 +353,30 @@ impl Pipeline {
         criteria: &[(String, String)],
         context: &TermContext,
     ) -> std::result::Result<Vec<Key>, Lost> {
-        let mut found = search::read(kind, criteria, context, true).map_err(Error::from)?;
-        if found.query.filters.is_empty() {
-            let text = "A conditional interaction needs at least one search parameter.";
-            return Err(Lost::For(Error::new(IssueType::Invalid, text).with_status(412)));
+        Ok(tx.matches(&criteria_query(gate, kind, criteria, context)?, 2).await?)
+    }
+
+    /// Every search that these writes rest on, as far as they can be read; what is wrong with the others is said in
+    /// its place.
+    fn all_criteria(&self, gate: &dyn Gate, writes: &[Write], context: &TermContext) -> Vec<Query> {
+        let mut queries = Vec::new();
+        for write in writes {
+            let (criteria, resource) = match &write.action {
+                Action::Create { resource, if_none_exist } => (if_none_exist.as_ref(), Some(resource)),
+                Action::Update { target: Target::Criteria(criteria), resource, .. } => (Some(criteria), Some(resource)),
+                Action::Update { resource, .. } | Action::Patch { resource, .. } => (None, Some(resource)),
+                Action::Delete { target: Target::Criteria(criteria), .. } => (Some(criteria), None),
+                Action::Delete { .. } => (None, None),
+            };
+            let own = criteria.and_then(|criteria| criteria_query(gate, write.kind, criteria, context).ok());
+            queries.extend(own);
+            for reference in resource.map(conditional_references).unwrap_or_default() {
+                let target = crate::fhir::bundle::Target::read(&reference, &self.base);
+                let row = target.path.first().and_then(|name| kind(name));
+                queries.extend(row.and_then(|row| criteria_query(gate, row.name, &target.query, context).ok()));
+            }
         }
-        found.query.walk(&mut |query| gate.narrow(query))?;
-        Ok(tx.matches(&found.query, 2).await?)
+        queries
     }
 
     /// Makes references between the entries of one Bundle, and references that are searches, point where they mean.
@@ -601,6 +624,22 @@ fn admitted(gate: &dyn Gate, plan: &Plan, head: Option<&Head>) -> Result<Option<
             .map(judgement::performers)
             .unwrap_or_default(),
     }))
+}
+
+/// The search that a conditional interaction rests on.
+fn criteria_query(
+    gate: &dyn Gate,
+    kind: Kind,
+    criteria: &[(String, String)],
+    context: &TermContext,
+) -> std::result::Result<Query, Lost> {
+    let mut found = search::read(kind, criteria, context, true).map_err(Error::from)?;
+    if found.query.filters.is_empty() {
+        let text = "A conditional interaction needs at least one search parameter.";
+        return Err(Lost::For(Error::new(IssueType::Invalid, text).with_status(412)));
+    }
+    found.query.walk(&mut |query| gate.narrow(query))?;
+    Ok(found.query)
 }
 
 fn at(issue: Issue, prefix: &str, part: &str) -> Issue {

@@ -8,6 +8,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[cfg(test)]
 mod contract;
@@ -312,6 +313,9 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 pub trait Store: Send + Sync {
     /// Opens a write transaction. On SQLite writers take turns, and those that wait share one synced commit.
     async fn begin(&self) -> Result<Box<dyn Tx>>;
+    /// The same for our own work, which nobody waits for: those who write otherwise go first, for as long as
+    /// `patience`.
+    async fn begin_behind(&self, patience: Duration) -> Result<Box<dyn Tx>>;
 
     async fn read(&self, key: &Key) -> Result<Option<Version>>;
     async fn read_version(&self, key: &Key, version: u64) -> Result<Option<Version>>;
@@ -352,6 +356,8 @@ pub trait Store: Send + Sync {
 pub trait Tx: Send {
     /// Heads of these keys (missing ones left out), locked against other writers until the end.
     async fn heads(&mut self, keys: &[Key]) -> Result<Vec<Head>>;
+    /// Says beforehand which criteria will decide: those who ask for several wait for each other in one order.
+    async fn expect(&mut self, queries: &[Query]) -> Result<()>;
     /// Keys that a conditional interaction's criteria match, at most `limit`; no other writer with the same
     /// criteria can decide in between.
     async fn matches(&mut self, query: &Query, limit: usize) -> Result<Vec<Key>>;
@@ -365,11 +371,11 @@ pub trait Tx: Send {
     async fn enqueue_all(&mut self, due: Timestamp) -> Result<u64>;
     /// Makes these clients due no later than `due`, and counts their generation up.
     async fn enqueue(&mut self, clients: &[Arc<str>], due: Timestamp) -> Result<()>;
-    /// The job is done: due again at `next`, or never by time alone; left due now if its generation has moved on.
-    async fn finish(&mut self, job: &Job, next: Option<Timestamp>) -> Result<()>;
+    /// The jobs are done: due again at that time, or never by time alone; left due now if its generation has moved on.
+    async fn finish(&mut self, jobs: &[(Job, Option<Timestamp>)]) -> Result<()>;
     /// Durable when it returns.
     async fn commit(self: Box<Self>) -> Result<()>;
 }
 
 /// Opens the database, creates it if missing (SQLite), migrates it.
-pub use sea::connect;
+pub use sea::{backup, connect};

@@ -176,7 +176,11 @@ mod tests {
 
     fn found(kind: &str, resource: &Value, code: &str) -> Vec<TermValue> {
         let context = TermContext { zone: TimeZone::UTC, base: "http://x/fhir".into() };
-        terms(kind, resource, &context).into_iter().filter(|term| term.param == code).map(|term| term.value).collect()
+        let all = match parameter(kind, code).filter(|_| code.starts_with("combo-")) {
+            Some(combo) => terms_of(combo, resource, &context),
+            None => terms(kind, resource, &context),
+        };
+        all.into_iter().filter(|term| term.param == code).map(|term| term.value).collect()
     }
 
     fn token(system: Option<&str>, code: &str) -> TermValue {

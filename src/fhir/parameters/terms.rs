@@ -7,11 +7,12 @@ use crate::store::{Term, TermValue};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-/// Everything `resource` can be found by. Order and number depend on the resource alone.
+/// Everything `resource` can be found by. Order and number depend on the resource alone. R4's combo- parameters are
+/// left out: what they find is what the whole and its components are found by, and the store asks those.
 #[must_use]
 pub fn terms(kind: &str, resource: &Value, context: &TermContext) -> Vec<Term> {
     let mut out = Vec::new();
-    for parameter in parameters(kind) {
+    for parameter in parameters(kind).iter().filter(|parameter| !parameter.code.starts_with("combo-")) {
         gather(parameter, resource, context, &mut out);
     }
     out.truncate(TERMS_MAX);

@@ -23,7 +23,7 @@ async fn enqueue(store: &dyn Store, clients: &[&str], due: i64) {
 
 async fn finish(store: &dyn Store, job: &Job, next: Option<i64>) {
     let mut tx = store.begin().await.unwrap();
-    tx.finish(job, next.map(at)).await.unwrap();
+    tx.finish(&[(job.clone(), next.map(at))]).await.unwrap();
     tx.commit().await.unwrap();
 }
 

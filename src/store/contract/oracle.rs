@@ -22,9 +22,23 @@ const PARAMS: [(&str, Type); 8] = [
     ("score", Type::Number),
 ];
 
+/// Parameters of which some are kept by others' terms alone.
+const SHARED: [(&str, Type); 8] = [
+    ("component-code", Type::Token),
+    ("component-value-quantity", Type::Quantity),
+    ("component-code-value-quantity", Type::Pair),
+    ("combo-code", Type::Token),
+    ("combo-value-quantity", Type::Quantity),
+    ("combo-code-value-quantity", Type::Pair),
+    ("value-quantity", Type::Quantity),
+    ("code-value-quantity", Type::Pair),
+];
+
 #[derive(Clone, Copy)]
 enum Type {
     Status,
+    Quantity,
+    Pair,
     Token,
     Date,
     Reference,
@@ -47,7 +61,51 @@ fn random_value(dice: &mut Dice, of: Type) -> TermValue {
         Type::Reference => TermValue::Reference(format!("Patient/{}", dice.pick(&PATIENTS))),
         Type::Text => TermValue::Text(dice.pick(&NAMES).into()),
         Type::Number => TermValue::Number(dice.roll(10) as f64),
+        Type::Quantity => TermValue::Quantity {
+            value: dice.roll(6) as f64,
+            system: None,
+            code: (dice.roll(2) == 0).then(|| dice.pick(&CODES).into()),
+        },
+        Type::Pair => {
+            let (code, value) = (dice.pick(&CODES).into(), Box::new(random_value(dice, Type::Quantity)));
+            TermValue::Pair { system: None, code, value }
+        }
     }
+}
+
+/// The terms of a value and of a few components, as the border makes them.
+fn random_components(dice: &mut Dice) -> Vec<Term> {
+    let mut terms: Vec<Term> = Vec::new();
+    let mut add = |param, value: &TermValue| terms.push(Term { param, value: value.clone() });
+    if dice.roll(3) == 0 {
+        let value = random_value(dice, Type::Quantity);
+        add("value-quantity", &value);
+        add("combo-value-quantity", &value);
+        if let TermValue::Token { system, code } = random_value(dice, Type::Token) {
+            let pair = TermValue::Pair { system, code, value: Box::new(value) };
+            add("code-value-quantity", &pair);
+            add("combo-code-value-quantity", &pair);
+        }
+    }
+    for _ in 0..dice.roll(4) {
+        // Without a code, without a value, or with both.
+        let (code, value) = (random_value(dice, Type::Token), random_value(dice, Type::Quantity));
+        let (coded, valued) = dice.pick(&[(true, true), (true, false), (false, true)]);
+        if coded {
+            add("component-code", &code);
+            add("combo-code", &code);
+        }
+        if valued {
+            add("component-value-quantity", &value);
+            add("combo-value-quantity", &value);
+        }
+        if let (true, true, TermValue::Token { system, code }) = (coded, valued, code) {
+            let pair = TermValue::Pair { system, code, value: Box::new(value) };
+            add("component-code-value-quantity", &pair);
+            add("combo-code-value-quantity", &pair);
+        }
+    }
+    terms
 }
 
 fn random_put(dice: &mut Dice, n: u64) -> Put {
@@ -58,6 +116,9 @@ fn random_put(dice: &mut Dice, n: u64) -> Put {
             put.terms.push(Term { param, value: random_value(dice, of) });
         }
     }
+    let codes: Vec<Term> = put.terms.iter().filter(|term| term.param == "code").cloned().collect();
+    put.terms.extend(codes.into_iter().map(|term| Term { param: "combo-code", ..term }));
+    put.terms.extend(random_components(dice));
     put
 }
 
@@ -91,6 +152,18 @@ fn random_match(dice: &mut Dice, of: Type) -> Match {
             let wide = matches!(prefix, Prefix::Eq | Prefix::Ne | Prefix::Ap);
             Match::Number { prefix, low, high: if wide { low + 2.0 } else { low } }
         }
+        Type::Quantity => {
+            let low = dice.roll(6) as f64;
+            let code = (dice.roll(2) == 0).then(|| dice.pick(&CODES).to_owned());
+            Match::Quantity { prefix: dice.pick(&[Prefix::Eq, Prefix::Gt]), low, high: low, system: None, code }
+        }
+        Type::Pair => {
+            let value = Box::new(random_match(dice, Type::Quantity));
+            match *value {
+                Match::Missing(_) => *value,
+                _ => Match::Pair { system: None, code: dice.pick(&CODES).into(), value },
+            }
+        }
     }
 }
 
@@ -121,6 +194,13 @@ fn plain_match(terms: &[&TermValue], wanted: &Match) -> bool {
                     Prefix::Eb => hi <= from,
                     Prefix::Ap => lo < to && from < hi,
                 }
+            }
+            (TermValue::Pair { code, value, .. }, Match::Pair { code: wanted, value: wanted_value, .. }) => {
+                code == wanted && plain_match(&[value], wanted_value)
+            }
+            (TermValue::Quantity { value, code, .. }, Match::Quantity { prefix, low, high, code: wanted, .. }) => {
+                let number = Match::Number { prefix: *prefix, low: *low, high: *high };
+                plain_match(&[&TermValue::Number(*value)], &number) && (wanted.is_none() || code == wanted)
             }
             (TermValue::Number(value), Match::Number { prefix, low, high }) => match prefix {
                 Prefix::Eq | Prefix::Ap => low == value || low < value && value < high,
@@ -164,12 +244,12 @@ async fn agrees_with_a_plain_loop(f: Fixture) {
             question.client = Some(dice.pick(&PATIENTS).into());
         }
         for _ in 0..=dice.roll(3) {
-            let (param, of) = dice.pick(&PARAMS);
+            let (param, of) = if dice.roll(3) == 0 { dice.pick(&SHARED) } else { dice.pick(&PARAMS) };
             let any = (0..=dice.roll(2)).map(|_| random_match(&mut dice, of)).collect();
             question.filters.push(Filter { param, any, not: dice.roll(5) == 0 });
         }
         if dice.roll(2) == 0 {
-            let param = dice.pick(&PARAMS).0;
+            let param = if dice.roll(4) == 0 { dice.pick(&SHARED).0 } else { dice.pick(&PARAMS).0 };
             question.sort.push(Sort { param, descending: dice.roll(2) == 0 });
         }
         let expected = plain_search(&puts, &question);

@@ -434,9 +434,9 @@ async fn pairs(f: Fixture) {
     let kilos = |value| TermValue::Quantity { value, system: None, code: Some("kg".into()) };
     f.write(vec![
         resource("Observation", "a", 1)
-            .term("combo-code-value-quantity", pair("weight", kilos(70.0)))
-            .term("combo-code-value-quantity", pair("height", kilos(2.0))),
-        resource("Observation", "b", 1).term("combo-code-value-quantity", pair("height", kilos(70.0))),
+            .term("component-code-value-quantity", pair("weight", kilos(70.0)))
+            .term("component-code-value-quantity", pair("height", kilos(2.0))),
+        resource("Observation", "b", 1).term("component-code-value-quantity", pair("height", kilos(70.0))),
         resource("Observation", "c", 1)
             .term("code-value-concept", pair("x", TermValue::Token { system: None, code: "yes".into() }))
             .term("code-value-string", pair("x", TermValue::Text("Änne".into())))

@@ -19,7 +19,7 @@
 
 use super::fold::{bounded, fold};
 use super::index::{interval, reference, token};
-use super::layout::{NO_DATE, Place, kind_code, pair, param_code, place};
+use super::layout::{NO_DATE, Place, kind_code, pair, param_code, param_codes, place};
 use super::search::{plan, rows};
 use super::sql::{AFTER_SEPARATOR, SEPARATOR, Sql};
 use crate::store::{Filter, Kind, Match, Prefix, Query};
@@ -144,10 +144,19 @@ fn client_of(wanted: &Match) -> Option<&str> {
 }
 
 fn exists(sql: &mut Sql, kind: Kind, param: &str, wanted: &Match) {
-    sql.push("EXISTS (SELECT 1 FROM term t WHERE t.rid = r.rid AND t.param = ").bind(param_code(kind, param));
+    sql.push("EXISTS (SELECT 1 FROM term t WHERE t.rid = r.rid AND ");
+    param_condition(sql, kind, param);
     sql.push(" AND ");
     term_condition(sql, wanted, false);
     sql.push(")");
+}
+
+/// On `term t`: it answers for this parameter.
+pub(super) fn param_condition(sql: &mut Sql, kind: Kind, param: &str) {
+    match param_codes(kind, param).as_slice() {
+        [one] => sql.push("t.param = ").bind(*one),
+        all => sql.push("t.param IN ").bind_list(all),
+    };
 }
 
 /// `r.rid IN (…)`: the rows that a filter on terms, or on the client, starts from.
@@ -168,7 +177,9 @@ pub(super) fn rows_of(sql: &mut Sql, kind: Kind, filter: &Filter) {
             sql.push(") AND c.kind = ").bind(kind_code(kind));
             sql.push(" AND (c.held & ").bind(bit).push(") <> 0 UNION ALL ");
         }
-        sql.push("SELECT t.rid FROM term t WHERE t.param = ").bind(param_code(kind, filter.param)).push(" AND ");
+        sql.push("SELECT t.rid FROM term t WHERE ");
+        param_condition(sql, kind, filter.param);
+        sql.push(" AND ");
         term_condition(sql, wanted, true);
     }
     sql.push(")");
@@ -176,7 +187,7 @@ pub(super) fn rows_of(sql: &mut Sql, kind: Kind, filter: &Filter) {
 
 /// Whether the filter can lead by `rows_of`.
 pub(super) fn has_rows(kind: Kind, filter: &Filter) -> bool {
-    let of_terms = matches!(place(kind, filter.param), Place::Term | Place::Client(_));
+    let of_terms = matches!(place(kind, filter.param), Place::Term | Place::Client(_) | Place::Shared(_));
     let own = matches!(filter.param, "_id" | "_lastUpdated");
     of_terms && !own && !filter.not && !filter.any.is_empty() && filter.any.iter().all(has_range)
 }

@@ -5,6 +5,9 @@
 //! for the turn again, behind those who were waiting already, and when it gets there commits for all of them. So a
 //! lone writer commits at once, and eight busy ones pay for one sync.
 //!
+//! Our own work (findings) goes behind requests: it waits, for a while, until none of them wants the turn, and while
+//! there are some about, what it wrote is committed with the next of them.
+//!
 //! Nobody is told of success before the synced COMMIT has returned; should it fail, all who joined are told so.
 //! Whoever gets the turn first tidies up after a writer that was dropped half-way.
 
@@ -16,23 +19,93 @@ use sea_orm::{
     TransactionTrait,
 };
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
 /// A batch that has one of these commits before it takes another writer in.
 const BATCH_WRITERS_MAX: usize = 256;
 const BATCH_ROWS_MAX: usize = 20_000;
 const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
+/// Whoever pushes one Bundle after another comes again sooner than this.
+const QUIET: Duration = Duration::from_millis(8);
+/// Requests are about while the last one wrote less than this ago.
+const ABOUT: Duration = Duration::from_millis(500);
+/// How long our own work waits for a request to commit with.
+const LINGER: Duration = Duration::from_millis(20);
 /// How long a writer waits for its turn.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(30);
 
 type Outcome = std::result::Result<(), Cause>;
 
+/// Who wants to write.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Who {
+    /// Somebody waits for the answer.
+    Request,
+    /// Nobody does: requests go first for so long.
+    Ourselves(Duration),
+}
+
+/// The requests that wait for the turn or have it.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    count: AtomicUsize,
+    /// When one last went.
+    went: std::sync::Mutex<Instant>,
+    gone: Notify,
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self { count: AtomicUsize::new(0), went: std::sync::Mutex::new(Instant::now()), gone: Notify::new() }
+    }
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct InCrowd(Arc<Crowd>);
+
+impl InCrowd {
+    pub(super) fn new(crowd: &Arc<Crowd>) -> Self {
+        crowd.count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(crowd))
+    }
+}
+
+impl Drop for InCrowd {
+    fn drop(&mut self) {
+        *self.0.went.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.gone.notify_waiters();
+        }
+    }
+}
+
+impl Crowd {
+    /// Until there are none and none seems to follow, or patience ends.
+    pub(super) async fn pass(&self, patience: Duration) {
+        let waiting = async {
+            loop {
+                let gone = self.gone.notified();
+                let went = self.went.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+                match (self.count.load(Ordering::SeqCst), QUIET.checked_sub(went)) {
+                    (0, None) => return,
+                    (0, Some(rest)) => tokio::time::sleep(rest).await,
+                    _ => gone.await,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(patience, waiting).await;
+    }
+}
+
 #[derive(Clone)]
 pub(super) struct Writer {
     batch: Arc<Mutex<Batch>>,
+    crowd: Arc<Crowd>,
     /// Commits run here, so that a request that is dropped does not take others' commit with it.
     runtime: Handle,
 }
@@ -45,6 +118,10 @@ pub(super) struct Batch {
     opened: Instant,
     rows: usize,
     joined: Vec<oneshot::Sender<Outcome>>,
+    /// Somebody has been sent to commit it as soon as those who wait have had their turn.
+    promised: bool,
+    /// When a request last joined a batch.
+    requested: Option<Instant>,
     /// A writer has begun and neither joined nor been undone.
     half_done: bool,
     /// It has written.
@@ -86,6 +163,8 @@ impl Savepoint {
 pub(super) struct Turn {
     guard: Option<OwnedMutexGuard<Batch>>,
     runtime: Handle,
+    /// Of a request.
+    crowd: Option<InCrowd>,
 }
 
 impl Writer {
@@ -98,19 +177,28 @@ impl Writer {
             opened: Instant::now(),
             rows: 0,
             joined: Vec::new(),
+            promised: false,
+            requested: None,
             half_done: false,
             wrote: false,
             savepoint: None,
             opening: false,
             left: None,
         };
-        Writer { batch: Arc::new(Mutex::new(batch)), runtime: Handle::current() }
+        Writer { batch: Arc::new(Mutex::new(batch)), crowd: Arc::default(), runtime: Handle::current() }
     }
 
-    pub(super) async fn begin(&self) -> Result<Turn> {
+    pub(super) async fn begin(&self, who: Who) -> Result<Turn> {
+        let crowd = match who {
+            Who::Request => Some(InCrowd::new(&self.crowd)),
+            Who::Ourselves(patience) => {
+                self.crowd.pass(patience).await;
+                None
+            }
+        };
         let waiting = tokio::time::timeout(TURN_WAIT_MAX, Arc::clone(&self.batch).lock_owned());
         let guard = waiting.await.map_err(|_| unavailable("the writer's turn did not come in time"))?;
-        let mut turn = Turn { guard: Some(guard), runtime: self.runtime.clone() };
+        let mut turn = Turn { guard: Some(guard), runtime: self.runtime.clone(), crowd };
         let batch = turn.batch()?;
         batch.tidy().await;
         batch.enter().await?;
@@ -122,13 +210,22 @@ impl Writer {
         let Some(mut batch) = turn.guard.take() else { return Err(unavailable("the writer's turn is over")) };
         let (tell, told) = oneshot::channel();
         batch.join(tell, rows);
-        let number = batch.number;
+        if turn.crowd.is_some() {
+            batch.requested = Some(Instant::now());
+        }
         if batch.is_full() {
             self.runtime.spawn(async move { batch.commit().await });
-        } else if batch.joined.len() == 1 {
+        } else if !batch.promised {
+            // A request does not wait for others to come; our own work does where others are about.
+            let lingers = turn.crowd.is_none() && batch.requested.is_some_and(|last| last.elapsed() < ABOUT);
+            batch.promised = !lingers;
+            let number = batch.number;
             drop(batch);
             let all = Arc::clone(&self.batch);
             self.runtime.spawn(async move {
+                if lingers {
+                    tokio::time::sleep(LINGER).await;
+                }
                 let mut batch = all.lock_owned().await;
                 batch.tidy().await;
                 if batch.number == number {
@@ -138,6 +235,7 @@ impl Writer {
         } else {
             drop(batch);
         }
+        drop(turn);
         match told.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(cause)) => Err(StoreError::Unavailable(Box::new(cause))),
@@ -188,6 +286,7 @@ impl Batch {
             self.open = Some(db.begin_with_options(options).await.map_err(failed)?);
             self.number += 1;
             self.rows = 0;
+            self.promised = false;
             self.opened = Instant::now();
             self.left = None;
         }

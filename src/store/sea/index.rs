@@ -4,6 +4,7 @@ use super::error::broken;
 use super::fold::{bounded, fold};
 use super::layout::{NO_DATE, Place, pair, param_code, place, relative};
 use crate::store::{Put, Result, TermValue};
+use std::collections::BTreeSet;
 
 /// The longest interval that `span` keeps: a date minus it never overflows.
 const LONGEST_MAX: i64 = 1 << 61;
@@ -60,7 +61,9 @@ pub(super) fn index(put: &Put) -> Result<Indexed> {
             }
             (Place::Status | Place::Date, _) => return Err(broken("a term has another type than its parameter")),
             (Place::Client(bit), TermValue::Reference(reference)) if is_client(put, reference) => indexed.held |= bit,
-            (Place::Client(_) | Place::Term, value) => {
+            // Others' terms say it.
+            (Place::Shared(params), _) if !params.contains(&term.param) => {}
+            (Place::Client(_) | Place::Term | Place::Shared(_), value) => {
                 indexed.terms.push(TermRow { param: param_code(put.key.kind, term.param), ..term_row(value) });
             }
         }
@@ -71,10 +74,32 @@ pub(super) fn index(put: &Put) -> Result<Indexed> {
         (a.param, &a.text, &a.raw, a.lo, a.hi).cmp(&(b.param, &b.text, &b.raw, b.lo, b.hi)).then(numbers)
     });
     indexed.terms.dedup();
+    drop_answered(put, &mut indexed.terms);
     if indexed.terms.len() > i16::MAX as usize {
         return Err(broken("a resource has too many search terms"));
     }
     Ok(indexed)
+}
+
+/// Drops the terms that another parameter's term answers as well.
+fn drop_answered(put: &Put, terms: &mut Vec<TermRow>) {
+    let shared = put.terms.iter().filter_map(|term| match place(put.key.kind, term.param) {
+        Place::Shared(params) if params.first() == Some(&term.param) => Some(params),
+        _ => None,
+    });
+    for params in shared.collect::<BTreeSet<_>>() {
+        let codes: Vec<i32> = params.iter().map(|param| param_code(put.key.kind, param)).collect();
+        let (own, mut kept): (Vec<_>, Vec<_>) = terms.drain(..).partition(|row| codes.first() == Some(&row.param));
+        let is_answered = |row: &TermRow| {
+            kept.iter().filter(|other| codes.contains(&other.param)).any(|other| match row.num {
+                Some(_) => other.num == row.num && other.raw == row.raw,
+                None => other.text == row.text,
+            })
+        };
+        let left: Vec<_> = own.into_iter().filter(|row| !is_answered(row)).collect();
+        kept.extend(left);
+        *terms = kept;
+    }
 }
 
 fn is_client(put: &Put, reference: &str) -> bool {

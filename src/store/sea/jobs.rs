@@ -78,12 +78,31 @@ pub(super) async fn claim<C: ConnectionTrait>(
     Ok(jobs)
 }
 
-pub(super) async fn finish<C: ConnectionTrait>(db: &C, job: &Job, next: Option<Timestamp>) -> Result<()> {
-    let mut sql =
-        Sql::new(db.get_database_backend(), "UPDATE job SET claimed_until = NULL, due = CASE WHEN generation = ");
-    sql.bind(job.generation).push(" THEN ").bind(next.map(|next| next.as_microsecond()));
-    sql.push(" ELSE due END WHERE client = ").bind(job.client.as_ref());
-    sql.execute(db).await?;
+pub(super) async fn finish<C: ConnectionTrait>(db: &C, jobs: &[(Job, Option<Timestamp>)]) -> Result<()> {
+    // In one order everywhere, as above.
+    let mut jobs: Vec<_> = jobs.iter().collect();
+    jobs.sort_unstable_by(|(a, _), (b, _)| a.client.cmp(&b.client));
+    let mut rest = jobs.as_slice();
+    for size in chunks(jobs.len(), CLIENTS_PER_STATEMENT_MAX) {
+        let (chunk, left) = rest.split_at(size);
+        rest = left;
+        let mut sql = Sql::new(db.get_database_backend(), "WITH done (client, generation, next) AS (VALUES ");
+        for (place, (job, next)) in chunk.iter().enumerate() {
+            sql.push(if place == 0 { "(" } else { ", (" }).bind(job.client.as_ref()).push(", CAST(");
+            sql.bind(job.generation).push(" AS BIGINT), CAST(").bind(next.map(|next| next.as_microsecond()));
+            sql.push(" AS BIGINT))");
+        }
+        let done = if sql.is_postgres() {
+            sql.push("), held AS MATERIALIZED (SELECT done.* FROM done JOIN job ON job.client = done.client");
+            sql.push(" ORDER BY job.client FOR UPDATE OF job");
+            "held"
+        } else {
+            "done"
+        };
+        sql.push(") UPDATE job SET claimed_until = NULL, due = CASE WHEN job.generation = d.generation ");
+        sql.push("THEN d.next ELSE job.due END FROM ").push(done).push(" d WHERE job.client = d.client");
+        sql.execute(db).await?;
+    }
     Ok(())
 }
 

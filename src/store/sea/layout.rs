@@ -180,6 +180,8 @@ pub(super) enum Place {
     /// A reference that names the resource's own client is a bit in column `held`; any other is a term.
     Client(i16),
     Term,
+    /// Found by the terms of other parameters (and its own, where it is one of them): see [`answering`].
+    Shared(&'static [&'static str]),
 }
 
 /// The table of columns. Types that come in great numbers, or that the page asks for, have their main date and
@@ -205,7 +207,37 @@ pub(super) fn place(kind: &str, param: &str) -> Place {
         | ("Communication", "sent")
         | ("AuditEvent", "date")
         | ("Provenance", "recorded") => Place::Date,
+        ("Observation", param) => answering(param).map_or(Place::Term, Place::Shared),
         _ => Place::Term,
+    }
+}
+
+/// Parameters of Observation whose terms answer for this one. A pair keeps its code as a code is kept and its
+/// quantity as a quantity is, so that it is both; and what R4 calls combo- is what the whole or a component has.
+/// Findings have many components: each is one row, not six.
+fn answering(param: &str) -> Option<&'static [&'static str]> {
+    const CODED: &[&str] = &["code", "component-code", "component-code-value-concept", "component-code-value-quantity"];
+    const VALUED: &[&str] =
+        &["component-value-quantity", "component-code-value-quantity", "value-quantity", "code-value-quantity"];
+    Some(match param {
+        "combo-code" => CODED,
+        "component-code" => &CODED[1..],
+        "combo-value-quantity" => VALUED,
+        "component-value-quantity" => &VALUED[..2],
+        "value-quantity" => &VALUED[2..],
+        "combo-value-concept" => &["value-concept", "component-value-concept"],
+        "combo-data-absent-reason" => &["data-absent-reason", "component-data-absent-reason"],
+        "combo-code-value-concept" => &["code-value-concept", "component-code-value-concept"],
+        "combo-code-value-quantity" => &["code-value-quantity", "component-code-value-quantity"],
+        _ => return None,
+    })
+}
+
+/// Numbers of the parameters whose terms answer for this one; first its own, if it has terms of its own.
+pub(super) fn param_codes(kind: &str, param: &str) -> Vec<i32> {
+    match place(kind, param) {
+        Place::Shared(params) => params.iter().map(|param| param_code(kind, param)).collect(),
+        _ => vec![param_code(kind, param)],
     }
 }
 

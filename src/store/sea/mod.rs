@@ -34,14 +34,20 @@ mod write;
 use crate::store::{Cursor, Head, HistoryOf, Job, Key, Kind, Page, Query, Result, Store, StoredEvent, Tx, Version};
 use async_trait::async_trait;
 use error::{broken, failed, unavailable};
-use group::Writer;
+use group::{Crowd, InCrowd, Who, Writer};
 use jiff::Timestamp;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait as _};
 use sql::Sql;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tx::{SeaTx, Session};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tx::{Guest, SeaTx, Session};
+
+/// How long requests go first where jobs are claimed: a short write.
+const CLAIM_PATIENCE: Duration = Duration::from_millis(50);
 
 /// How to open a database.
 #[derive(Clone, Debug)]
@@ -80,7 +86,18 @@ pub async fn connect_with(options: ConnectOptions) -> Result<Arc<dyn Store>> {
         return Err(broken("the database URL begins with neither sqlite: nor postgres:"));
     };
     let longest = Mutex::new(write::longest(&readers).await?);
-    Ok(Arc::new(SeaStore { inner: Arc::new(Inner { readers, writer, written: AtomicU64::new(0), longest }) }))
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let behind = Arc::new(Semaphore::new((processors / 2).max(1)));
+    let inner = Inner { readers, writer, crowd: Arc::default(), behind, written: AtomicU64::new(0), longest };
+    Ok(Arc::new(SeaStore { inner: Arc::new(inner) }))
+}
+
+/// Writes the SQLite database, as it is at one instant, to a new file; synced when it returns.
+pub async fn backup(url: &str, output: &Path) -> Result<()> {
+    if !url.starts_with("sqlite:") {
+        return Err(broken("PostgreSQL is backed up by its own means, such as pg_dump --format=custom"));
+    }
+    sqlite::backup(&sqlite::path(url)?, output).await
 }
 
 #[derive(Clone)]
@@ -92,6 +109,10 @@ struct Inner {
     /// SQLite: readers alone. PostgreSQL: everything.
     readers: DatabaseConnection,
     writer: Option<Writer>,
+    /// On PostgreSQL: the requests that write.
+    crowd: Arc<Crowd>,
+    /// On PostgreSQL: our own writers side by side leave half of the processors to requests.
+    behind: Arc<Semaphore>,
     /// Rows that this process has written.
     written: AtomicU64,
     /// Longest main date by type, as far as this process knows it to be committed.
@@ -128,10 +149,20 @@ impl SeaStore {
         }
     }
 
-    async fn open(&self) -> Result<Session> {
+    async fn open(&self, who: Who) -> Result<Session> {
         match &self.inner.writer {
-            Some(writer) => Ok(Session::Sqlite(writer.begin().await?)),
-            None => Ok(Session::Postgres(self.db().begin().await.map_err(failed)?)),
+            Some(writer) => Ok(Session::Sqlite(writer.begin(who).await?)),
+            None => {
+                let guest = match who {
+                    Who::Request => Guest::Request(InCrowd::new(&self.inner.crowd)),
+                    Who::Ourselves(patience) => {
+                        self.inner.crowd.pass(patience).await;
+                        let behind = Arc::clone(&self.inner.behind).acquire_owned().await;
+                        Guest::Ourselves(behind.map_err(|_| unavailable("nobody writes any more"))?)
+                    }
+                };
+                Ok(Session::Postgres(self.db().begin().await.map_err(failed)?, guest))
+            }
         }
     }
 }
@@ -139,7 +170,11 @@ impl SeaStore {
 #[async_trait]
 impl Store for SeaStore {
     async fn begin(&self) -> Result<Box<dyn Tx>> {
-        Ok(Box::new(SeaTx::new(self.clone(), self.open().await?)))
+        Ok(Box::new(SeaTx::new(self.clone(), self.open(Who::Request).await?)))
+    }
+
+    async fn begin_behind(&self, patience: Duration) -> Result<Box<dyn Tx>> {
+        Ok(Box::new(SeaTx::new(self.clone(), self.open(Who::Ourselves(patience)).await?)))
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Version>> {
@@ -185,7 +220,7 @@ impl Store for SeaStore {
         if count == 0 || !jobs::is_claimable(self.db(), now).await? {
             return Ok(Vec::new());
         }
-        let mut tx = SeaTx::new(self.clone(), self.open().await?);
+        let mut tx = SeaTx::new(self.clone(), self.open(Who::Ourselves(CLAIM_PATIENCE)).await?);
         let jobs = tx.claim(now, lease_until, count).await?;
         Box::new(tx).commit().await?;
         Ok(jobs)

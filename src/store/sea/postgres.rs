@@ -1,8 +1,8 @@
 //! Opening PostgreSQL.
 
-use super::error::failed;
-use crate::store::Result;
-use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection};
+use super::error::{broken, failed, unavailable};
+use crate::store::{Result, StoreError};
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbErr, RuntimeErr};
 use std::time::Duration;
 
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -17,7 +17,32 @@ const SESSION: &str = "
     SET idle_in_transaction_session_timeout = '60s';
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');";
 
+/// How long a server may take to answer at all when we start.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(4);
+
+/// Says soon, and with the address, that nobody answers: the pool would try again until its patience ends.
+async fn answers(url: &str) -> Result<()> {
+    use sea_orm::sqlx::{ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
+    let options: PgConnectOptions = url.parse().map_err(|_| broken("the database URL is not valid"))?;
+    let place = format!("PostgreSQL at {}:{}", options.get_host(), options.get_port());
+    let what = match tokio::time::timeout(ANSWER_WAIT_MAX, options.connect()).await {
+        Ok(Ok(connection)) => {
+            let _ = connection.close().await;
+            return Ok(());
+        }
+        Ok(Err(error)) => match failed(DbErr::Conn(RuntimeErr::SqlxError(error.into()))) {
+            error @ (StoreError::Unavailable(_) | StoreError::Failed(_)) => {
+                std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()
+            }
+            error => error.to_string(),
+        },
+        Err(_) => format!("no answer within {} s", ANSWER_WAIT_MAX.as_secs()),
+    };
+    Err(unavailable(&format!("{place}: {what}")))
+}
+
 pub(super) async fn open(url: &str, connections_max: u32) -> Result<DatabaseConnection> {
+    answers(url).await?;
     let mut pool = ConnectOptions::new(url);
     pool.max_connections(connections_max)
         .min_connections(1)

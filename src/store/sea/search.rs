@@ -6,7 +6,7 @@
 
 use super::cursor::{self, Key as SortKey};
 use super::error::broken;
-use super::filter::{Leads, any_system, condition, exact, has_rows, rows_of};
+use super::filter::{Leads, any_system, condition, exact, has_rows, param_condition, rows_of};
 use super::layout::{Place, kind_code, param_code, place};
 use super::rows::{VERSION, get, key, version};
 use super::sql::Sql;
@@ -170,16 +170,28 @@ fn sort_columns(backend: DbBackend, query: &Query, plan: Plan) -> Vec<SortColumn
                     held.bind(bit).push(") <> 0 THEN r.client END, '')");
                     add(held, SortKind::Text, *descending);
                 }
-                // The store does not know the parameter's type: two of these are the same for every resource.
+                // The store does not know the parameter's type: two of these are the same for every resource. Where
+                // pairs answer for a half of theirs, it is that half.
+                let half = match (at, *param) {
+                    (Place::Shared(_), "combo-value-quantity" | "component-value-quantity" | "value-quantity") => {
+                        Some("t.num")
+                    }
+                    (Place::Shared(_), "combo-code" | "component-code") => Some("t.text"),
+                    _ => None,
+                };
                 let extreme = if *descending { "MAX" } else { "MIN" };
                 for (column, smallest, kind) in [
                     ("t.lo", "-4611686018427387904", SortKind::Integer),
                     ("t.num", "-1.7976931348623157e308", SortKind::Real),
                     ("t.text", "''", SortKind::Text),
                 ] {
+                    if half.is_some_and(|half| half != column) {
+                        continue;
+                    }
                     let mut term = plain("COALESCE((SELECT ");
-                    term.push(extreme).push("(").push(column).push(") FROM term t WHERE t.rid = r.rid AND t.param = ");
-                    term.bind(param_code(query.kind, param)).push("), ");
+                    term.push(extreme).push("(").push(column).push(") FROM term t WHERE t.rid = r.rid AND ");
+                    param_condition(&mut term, query.kind, param);
+                    term.push("), ");
                     term.push(smallest).push(")");
                     add(term, kind, *descending);
                 }

@@ -1,9 +1,10 @@
 //! Opening SQLite: one writer that syncs every commit, and a pool of readers.
 
-use super::error::{broken, failed};
-use crate::store::Result;
+use super::error::{broken, failed, unavailable};
+use super::sql::Sql;
+use crate::store::{Result, StoreError};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -69,10 +70,43 @@ pub(super) async fn open_writer(path: &Path) -> Result<DatabaseConnection> {
     let options = options(path, WRITER_CACHE_KIB)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("journal_size_limit", LOG_BYTES_MAX);
-    Database::connect(pool(options, 1)).await.map_err(failed)
+    Database::connect(pool(options, 1)).await.map_err(|error| at(path, failed(error)))
 }
 
 pub(super) async fn open_readers(path: &Path, readers_max: u32) -> Result<DatabaseConnection> {
     let options = options(path, READER_CACHE_KIB).pragma("query_only", "ON");
-    Database::connect(pool(options, readers_max)).await.map_err(failed)
+    Database::connect(pool(options, readers_max)).await.map_err(|error| at(path, failed(error)))
+}
+
+/// The same error, naming the file.
+fn at(path: &Path, error: StoreError) -> StoreError {
+    let what = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    unavailable(&format!("{}: {what}", path.display()))
+}
+
+/// Copies the database into a new file, beside those who read and write it.
+pub(super) async fn backup(path: &Path, output: &Path) -> Result<()> {
+    let named = |path: &Path, error: std::io::Error| unavailable(&format!("{}: {error}", path.display()));
+    if output.exists() {
+        return Err(unavailable(&format!("{} exists already", output.display())));
+    }
+    // Nothing half-written ever has the name that was asked for.
+    let mut partial = output.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    match std::fs::remove_file(&partial) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(named(&partial, error)),
+        _ => {}
+    }
+    let from = Database::connect(pool(options(path, READER_CACHE_KIB).create_if_missing(false), 1));
+    let from = from.await.map_err(|error| at(path, failed(error)))?;
+    let mut sql = Sql::new(DbBackend::Sqlite, "VACUUM INTO ");
+    let copied = sql.bind(partial.to_string_lossy().as_ref()).execute(&from).await;
+    copied.map_err(|error| at(&partial, error))?;
+    let _ = from.close().await;
+    let synced = |path: &Path| std::fs::File::open(path).and_then(|file| file.sync_all());
+    synced(&partial).map_err(|error| named(&partial, error))?;
+    std::fs::rename(&partial, output).map_err(|error| named(output, error))?;
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    synced(folder).map_err(|error| named(folder, error))
 }

@@ -2,7 +2,7 @@
 
 use super::SeaStore;
 use super::error::{broken, failed};
-use super::group::Turn;
+use super::group::{InCrowd, Turn};
 use super::rows::{HEAD, head};
 use super::sql::Sql;
 use super::write::{self, Memory, select_locked};
@@ -12,23 +12,34 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, QueryResult};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 pub(super) enum Session {
     Sqlite(Turn),
-    Postgres(DatabaseTransaction),
+    Postgres(DatabaseTransaction, Guest),
+}
+
+/// Who has the transaction, until it ends.
+#[expect(dead_code, reason = "held for its end")]
+pub(super) enum Guest {
+    Request(InCrowd),
+    Ourselves(OwnedSemaphorePermit),
 }
 
 pub(super) struct SeaTx {
     store: SeaStore,
     session: Session,
     memory: Memory,
+    /// Criteria that are locked already.
+    criteria: BTreeSet<i64>,
     failed: bool,
 }
 
 impl SeaTx {
     pub(super) fn new(store: SeaStore, session: Session) -> Self {
-        SeaTx { store, session, memory: Memory::default(), failed: false }
+        SeaTx { store, session, memory: Memory::default(), criteria: BTreeSet::new(), failed: false }
     }
 
     pub(super) async fn claim(&mut self, now: Timestamp, lease_until: Timestamp, count: usize) -> Result<Vec<Job>> {
@@ -48,7 +59,7 @@ impl Session {
     fn db(&self) -> Result<&DatabaseTransaction> {
         match self {
             Session::Sqlite(turn) => turn.db(),
-            Session::Postgres(transaction) => Ok(transaction),
+            Session::Postgres(transaction, _) => Ok(transaction),
         }
     }
 }
@@ -72,10 +83,17 @@ impl Tx for SeaTx {
         })
     }
 
+    async fn expect(&mut self, queries: &[Query]) -> Result<()> {
+        noting_failure!(self, {
+            let numbers = queries.iter().map(criteria_number).collect();
+            lock_criteria(self.session.db()?, &mut self.criteria, numbers).await
+        })
+    }
+
     async fn matches(&mut self, query: &Query, limit: usize) -> Result<Vec<Key>> {
         noting_failure!(self, {
             let db = self.session.db()?;
-            lock_criteria(db, query).await?;
+            lock_criteria(db, &mut self.criteria, BTreeSet::from([criteria_number(query)])).await?;
             search::matches(db, query, limit).await
         })
     }
@@ -106,18 +124,18 @@ impl Tx for SeaTx {
         noting_failure!(self, jobs::enqueue(self.session.writing().await?, clients, due).await)
     }
 
-    async fn finish(&mut self, job: &Job, next: Option<Timestamp>) -> Result<()> {
-        noting_failure!(self, jobs::finish(self.session.writing().await?, job, next).await)
+    async fn finish(&mut self, jobs: &[(Job, Option<Timestamp>)]) -> Result<()> {
+        noting_failure!(self, jobs::finish(self.session.writing().await?, jobs).await)
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
-        let SeaTx { store, session, memory, failed: unfit } = *self;
+        let SeaTx { store, session, memory, failed: unfit, .. } = *self;
         if unfit {
             return Err(broken("a transaction in which a call failed cannot be committed"));
         }
         match session {
             Session::Sqlite(turn) => store.writer()?.commit(turn, memory.rows).await?,
-            Session::Postgres(transaction) => transaction.commit().await.map_err(failed)?,
+            Session::Postgres(transaction, _guest) => transaction.commit().await.map_err(failed)?,
         }
         store.learn(memory.rows, memory.longest);
         Ok(())
@@ -132,16 +150,27 @@ fn remembered(memory: &mut Memory, rows: &[QueryResult]) -> Result<Vec<Head>> {
     rows.iter().map(remember).collect()
 }
 
-/// Whoever decides by the same criteria waits here until we are done, and then sees what we did. On SQLite there is
-/// one writer anyway.
-async fn lock_criteria(db: &DatabaseTransaction, query: &Query) -> Result<()> {
-    if db.get_database_backend() != DbBackend::Postgres {
-        return Ok(());
-    }
+/// What a search is locked by: the same for the same criteria.
+fn criteria_number(query: &Query) -> i64 {
     let hash = Sha256::digest(format!("{} {:?} {:?}", query.kind, query.client, query.filters));
     let mut number = [0; 8];
     number.copy_from_slice(&hash[..8]);
-    let mut sql = Sql::new(DbBackend::Postgres, "SELECT 1 FROM pg_advisory_xact_lock(");
-    sql.bind(i64::from_be_bytes(number)).push(")").execute(db).await?;
+    i64::from_be_bytes(number)
+}
+
+/// Whoever decides by the same criteria waits here until we are done, and then sees what we did. On SQLite there is
+/// one writer anyway.
+async fn lock_criteria(db: &DatabaseTransaction, held: &mut BTreeSet<i64>, wanted: BTreeSet<i64>) -> Result<()> {
+    let missing: Vec<i64> = wanted.difference(held).copied().collect();
+    if db.get_database_backend() != DbBackend::Postgres || missing.is_empty() {
+        return Ok(());
+    }
+    // One after another, the smallest first.
+    let mut sql = Sql::new(DbBackend::Postgres, "SELECT pg_advisory_xact_lock(n) FROM (VALUES ");
+    for (place, number) in missing.iter().enumerate() {
+        sql.push(if place == 0 { "(CAST(" } else { "), (CAST(" }).bind(*number).push(" AS BIGINT)");
+    }
+    sql.push(")) v (n)").execute(db).await?;
+    held.extend(missing);
     Ok(())
 }

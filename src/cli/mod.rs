@@ -1,6 +1,7 @@
 //! The commands.
 
 pub mod backtest;
+pub mod backup;
 pub mod conformance;
 pub mod demo;
 pub mod fit;
@@ -43,6 +44,8 @@ enum Command {
     Import(import::Options),
     /// Migrates the database and ends
     Migrate(Options),
+    /// Copies the SQLite database to a file while the server goes on
+    Backup(backup::Args),
     /// Writes what this server claims as an IG-style package folder
     Conformance {
         /// Folder to write into; created if missing
@@ -134,12 +137,16 @@ pub fn wrong(error: &clap::Error) -> String {
     format!("tautline: {} (see tautline --help)", said.strip_prefix("error: ").unwrap_or(&said))
 }
 
+/// What is logged unless `TAUTLINE_LOG` says otherwise.
+const LOG: &str = "info,sqlx=warn,sea_orm_migration=warn";
+
 /// Runs a command and answers with the exit code.
 #[must_use]
 pub fn run(cli: Cli) -> u8 {
     let done = match cli.command {
         Command::Serve(options) => serve(&options),
         Command::Migrate(options) => migrate(&options),
+        Command::Backup(args) => backup::run(&args).map_err(Failed),
         Command::Conformance { folder } => conformance::run(&folder).map(|_| ()).map_err(Failed),
         Command::Demo(options) => demo::run(&options),
         Command::Backtest(args) => backtest_command(args),
@@ -176,7 +183,7 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn serve(options: &Options) -> Result<(), Failed> {
-    telemetry("info,sqlx=warn,sea_orm_migration=warn");
+    telemetry(LOG);
     let config = Config::read(options).map_err(|error| Failed(error.to_string()))?;
     block_on(async {
         let auth = config.auth;
@@ -187,11 +194,10 @@ fn serve(options: &Options) -> Result<(), Failed> {
 }
 
 fn migrate(options: &Options) -> Result<(), Failed> {
-    telemetry("info,sqlx=warn");
+    telemetry(LOG);
     let config = Config::read(options).map_err(|error| Failed(error.to_string()))?;
-    block_on(async {
-        crate::store::connect(&config.database_url).await.map(|_| ()).map_err(|error| Failed(error.to_string()))
-    })
+    let done = block_on(crate::store::connect(&config.database_url));
+    done.map(drop).map_err(|error| Failed(format!("cannot open the database: {}", app::chain(&error))))
 }
 
 fn backtest_command(args: BacktestArgs) -> Result<(), Failed> {

@@ -74,7 +74,7 @@ impl Asker {
     }
 
     /// Waits until our server has nobody left to assess, and says how long that was.
-    pub async fn settle(&self, root: &str) {
+    pub async fn settle(&self, root: &str) -> f64 {
         let began = Instant::now();
         // A job is due a moment after its write.
         tokio::time::sleep(Duration::from_millis(150)).await;
@@ -86,7 +86,7 @@ impl Asker {
                 if seconds > 0.5 {
                     println!("  (everybody is assessed {seconds:.1} s later)");
                 }
-                return;
+                return seconds;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -120,6 +120,11 @@ impl Measured {
     fn at(&self, share: f64) -> f64 {
         let place = ((self.took.len() as f64 * share) as usize).min(self.took.len().saturating_sub(1));
         self.took.get(place).map_or(0.0, |took| took.as_secs_f64() * 1000.0)
+    }
+
+    /// From the first request to the last answer.
+    pub fn whole_ms(&self) -> f64 {
+        self.whole.as_secs_f64() * 1000.0
     }
 
     pub fn median_ms(&self) -> f64 {

@@ -80,10 +80,10 @@ async fn ours(options: &Options, place: own::Place) {
     let worker = if options.no_worker { "the worker idle" } else { "the worker at work" };
     println!("\n{}, {worker}, {} processors", place.name, std::thread::available_parallelism().map_or(0, Into::into));
     let server = Own::start(&place, options.no_worker);
-    let alone = load(options, &server.base, Some(&server)).await;
+    let (alone, whole) = load(options, &server.base, Some(&server)).await;
     server.stop();
     let floor = floor::measure(&place, options.bundles).await;
-    let millis = floor.median_ms();
+    let millis = floor.pushed_ms;
     println!("the floor: the same rows in a bare loop, 100 resources to a commit");
     println!("  rows                 {:>9.2} ms a bundle, {:.0} resources/s", millis, 100_000.0 / millis);
     println!("  rows and serde_json  {:>9.2} ms a bundle", millis + floor.parse_ms);
@@ -92,10 +92,18 @@ async fn ours(options: &Options, place: own::Place) {
         alone / millis,
         alone / (millis + floor.parse_ms)
     );
+    if !options.no_worker {
+        let every = millis + floor.findings * floor.findings_ms;
+        println!("  findings' rows       {:>9.2} ms a hundred, {:.2} to a resource", floor.findings_ms, floor.findings);
+        println!(
+            "with findings, until everybody is assessed: {whole:.2} ms a bundle, {:.2} × its rows and its findings' rows",
+            whole / every
+        );
+    }
 }
 
-/// Milliseconds of a transaction by one client alone, the median.
-async fn load(options: &Options, base: &str, own: Option<&Own>) -> f64 {
+/// Milliseconds of a transaction by one client alone: the median, and the mean with the assessments it causes.
+async fn load(options: &Options, base: &str, own: Option<&Own>) -> (f64, f64) {
     let asker = Asker::new(base);
     asking::heading();
     let post = |bodies: Vec<Vec<u8>>| bodies.into_iter().map(|body| Ask::post("", body)).collect::<Vec<_>>();
@@ -104,7 +112,7 @@ async fn load(options: &Options, base: &str, own: Option<&Own>) -> f64 {
     let bundles = options.bundles;
     let alone = asker.all("transaction of 100, 1 client", 1, post(support::transactions(ALONE_SEED, bundles))).await;
     alone.print(support::BUNDLE_ENTRIES);
-    settle(own, &asker).await;
+    let whole = alone.whole_ms() + settle(own, &asker).await * 1000.0;
     let crowd =
         asker.all("transaction of 100, 8 clients", CROWD, post(support::transactions(CROWD_SEED, bundles))).await;
     crowd.print(support::BUNDLE_ENTRIES);
@@ -112,7 +120,7 @@ async fn load(options: &Options, base: &str, own: Option<&Own>) -> f64 {
     if !options.transactions_only {
         singles(options, &asker, own).await;
     }
-    alone.median_ms()
+    (alone.median_ms(), whole / bundles as f64)
 }
 
 async fn singles(options: &Options, asker: &Asker, own: Option<&Own>) {
@@ -155,11 +163,10 @@ async fn singles(options: &Options, asker: &Asker, own: Option<&Own>) {
     }
 }
 
-/// Waits until everybody is assessed, so that one measurement does not pay for the one before.
-async fn settle(own: Option<&Own>, asker: &Asker) {
-    if let Some(own) = own
-        && !own.stands_still
-    {
-        asker.settle(&own.root).await;
+/// Waits until everybody is assessed, so that one measurement does not pay for the one before; seconds.
+async fn settle(own: Option<&Own>, asker: &Asker) -> f64 {
+    match own.filter(|own| !own.stands_still) {
+        Some(own) => asker.settle(&own.root).await,
+        None => 0.0,
     }
 }

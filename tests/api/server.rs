@@ -17,7 +17,7 @@ const FINDINGS_WITHIN: Duration = Duration::from_secs(30);
 /// Where the test's data is.
 pub struct Place {
     pub url: String,
-    _folder: Option<tempfile::TempDir>,
+    pub _folder: Option<tempfile::TempDir>,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -74,7 +74,7 @@ fn find_or_start() -> Result<Server, String> {
 }
 
 /// The folder of `initdb` and `postgres`: of several versions the newest.
-fn programs() -> Option<PathBuf> {
+pub fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let mut installed: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
@@ -92,17 +92,7 @@ fn start(programs: &Path) -> Result<Server, String> {
     let folder = std::env::temp_dir().join(format!("tautline-postgres-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::DirBuilder::new().mode(0o700).create(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    // PostgreSQL refuses to run as root.
-    let root = user_id("root").is_some_and(|(root, _)| file_owner(&folder) == Some(root));
-    let mut shell = if root {
-        let (user, group) = user_id("postgres").or_else(|| user_id("nobody")).ok_or("no user to run PostgreSQL as")?;
-        chown(&folder, Some(user), Some(group)).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let mut command = Command::new("setpriv");
-        command.args([format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".to_owned()]).arg("sh");
-        command
-    } else {
-        Command::new("sh")
-    };
+    let mut shell = as_somebody(&folder, Path::new("sh"))?;
     let port = free_port().map_err(|error| format!("no free port: {error}"))?;
     let script = r#"
         cd "$1" || exit 1
@@ -131,8 +121,21 @@ fn start(programs: &Path) -> Result<Server, String> {
     Ok(Server { url, _running: Some((running, pipe)) })
 }
 
-fn free_port() -> std::io::Result<u16> {
+pub fn free_port() -> std::io::Result<u16> {
     Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// The program as a user that PostgreSQL accepts, which is not root; the folder becomes that user's.
+pub fn as_somebody(folder: &Path, program: &Path) -> Result<Command, String> {
+    let root = user_id("root").map(|(root, _)| root);
+    if root.is_none() || file_owner(Path::new("/proc/self")) != root {
+        return Ok(Command::new(program));
+    }
+    let (user, group) = user_id("postgres").or_else(|| user_id("nobody")).ok_or("no user to run PostgreSQL as")?;
+    chown(folder, Some(user), Some(group)).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut command = Command::new("setpriv");
+    command.args([format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".to_owned()]).arg(program);
+    Ok(command)
 }
 
 fn file_owner(path: &Path) -> Option<u32> {

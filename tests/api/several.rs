@@ -1,6 +1,7 @@
 //! Several processes on one PostgreSQL, and writers that want the same things in different orders.
 
 use crate::crash::process::{Process, all};
+use crate::crash::transaction;
 use crate::server::{Backend, Place, Server};
 use crate::story::{start_for, withdrawing};
 use reqwest::Client;
@@ -19,19 +20,10 @@ fn client() -> Client {
     Client::builder().no_proxy().build().expect("a client")
 }
 
-fn story(id: &str) -> Value {
-    let put = |resource: &Value| {
-        let url =
-            format!("{}/{}", resource["resourceType"].as_str().expect("type"), resource["id"].as_str().expect("id"));
-        json!({"resource": resource, "request": {"method": "PUT", "url": url}})
-    };
-    let entries: Vec<Value> = withdrawing(id, &start_for(15), 3).iter().map(put).collect();
-    json!({"resourceType": "Bundle", "type": "transaction", "entry": entries})
-}
-
 async fn push(client: &Client, process: &Process, id: &str) {
     let request = client.post(format!("{}/fhir", process.base)).header("content-type", "application/fhir+json");
-    let answer = request.body(story(id).to_string()).send().await.expect("an answer");
+    let answer =
+        request.body(transaction(&withdrawing(id, &start_for(15), 3)).to_string()).send().await.expect("an answer");
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
 }
 

@@ -18,7 +18,7 @@ use cluster::Cluster;
 use life::{Dice, Life, bare, url};
 use process::{Process, all};
 use reqwest::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -31,6 +31,13 @@ const WRITERS: usize = 4;
 const ROUND_MS: u64 = 700;
 /// One in so many kills is PostgreSQL's.
 const CLUSTER_KILLS: u64 = 3;
+
+/// A transaction that puts these.
+pub fn transaction(resources: &[Value]) -> Value {
+    let put = |resource: &Value| json!({"resource": resource, "request": {"method": "PUT", "url": url(resource)}});
+    let entries: Vec<Value> = resources.iter().map(put).collect();
+    json!({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+}
 
 fn client() -> Client {
     tautline::smart::fetch::install_tls();

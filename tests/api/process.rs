@@ -28,11 +28,6 @@ pub fn client() -> Client {
 }
 
 impl Process {
-    /// With `auth = "none"`.
-    pub async fn open(place: &Place, client: &Client) -> Self {
-        Self::start(place, client, &["--auth", "none"], None).await
-    }
-
     /// With these options; its log, all of it, to `log`.
     pub async fn start(place: &Place, client: &Client, options: &[&str], log: Option<&Path>) -> Self {
         // A port that was free a moment ago.

@@ -15,6 +15,7 @@ use crate::smart::fetch::oauth_error;
 use crate::smart::launch::{LaunchError, PENDING_SECONDS};
 use crate::smart::session::{Ending, Session};
 use crate::smart::{pull, scope};
+use crate::store::Query;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use sha2::{Digest, Sha256};
@@ -242,21 +243,17 @@ fn read_from_ehr(state: &web::Data<State>, session: Session, address: Option<Str
         if let Err(error) = keep(&state, &session, address, found).await {
             super::respond::log(&error);
             tracing::warn!(status = error.status, "what a record system holds could not be kept");
-            session.progress.failed.store(true, Ordering::Release);
+            pull::KINDS.iter().for_each(|kind| session.progress.note_unread(kind));
         }
         super::flags::keep_in_step(&state, session);
     });
 }
 
-/// Keeps what was read, through the intake that pushed bundles take. What does not pass its check is left out.
-async fn keep(
-    state: &State,
-    session: &Session,
-    address: Option<String>,
-    found: Vec<(&'static str, serde_json::Value)>,
-) -> Result<()> {
+/// Keeps what was read, through the intake that pushed bundles take. What does not pass its check is left out; what
+/// was read before and is not there any more is deleted.
+async fn keep(state: &State, session: &Session, address: Option<String>, found: pull::Found) -> Result<()> {
     let holder = Holder {
-        grants: scope::grants("patient/*.cu"),
+        grants: scope::grants("patient/*.cud"),
         patient: session.patient.as_deref().map(str::to_owned),
         fhir_user: None,
     };
@@ -264,10 +261,13 @@ async fn keep(
     let mut left_out = 0_usize;
     let mut seen = std::collections::HashSet::new();
     let mut writes = Vec::new();
-    for (kind, resource) in found {
+    for (kind, resource) in found.resources {
         let Some(id) = resource.get("id").and_then(serde_json::Value::as_str).map(str::to_owned) else { continue };
         if check::check(&resource).iter().any(Issue::refuses) || !super::rest::is_id(&id) {
             left_out += 1;
+            session.progress.note_unread(kind);
+            // It is there, whatever it says: what an earlier reading kept of it stays.
+            seen.insert((kind, id));
             continue;
         }
         if seen.insert((kind, id.clone())) {
@@ -278,11 +278,36 @@ async fn keep(
     if left_out > 0 {
         tracing::warn!(left_out, "resources of a record system are no valid R4 and were left out");
     }
+    for kind in found.whole {
+        for id in kept_before(state, session, kind).await? {
+            if !seen.contains(&(kind, id.clone())) {
+                let action = Action::Delete { target: Target::Id(id), if_match: None };
+                writes.push(Write { kind, full_url: None, prefix: String::new(), action });
+            }
+        }
+    }
     while !writes.is_empty() {
         let rest = writes.split_off(writes.len().min(CHUNK_MAX));
         state.pipeline.write_by(&access, std::mem::replace(&mut writes, rest)).await?;
     }
     Ok(())
+}
+
+/// Ids of what earlier launches of this EHR's read of the patient.
+async fn kept_before(state: &State, session: &Session, kind: &'static str) -> Result<Vec<String>> {
+    let ehr = state.smart.launches.as_ref().and_then(|launches| launches.ehrs.get(session.ehr));
+    let (Some(ehr), Some(patient)) = (ehr, &session.patient) else { return Ok(Vec::new()) };
+    let mut query = Query { kind, client: Some(Arc::clone(patient)), count: CHUNK_MAX, ..Query::default() };
+    let mut ids = Vec::new();
+    loop {
+        let page = state.pipeline.store.search(&query).await?;
+        let all = page.versions.iter().map(|version| version.key.id.to_string());
+        ids.extend(all.filter(|id| id.starts_with(&ehr.prefix())));
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return Ok(ids),
+        }
+    }
 }
 
 /// The words for somebody who has no session.
@@ -292,8 +317,16 @@ pub fn nobody(http: &HttpRequest) -> Error {
         "Your browser does not keep this page's cookie here, so it cannot tell that it is you.\n\nAllow cookies for \
          this site, or open it in a window of its own, and launch again from the client's chart."
     } else {
-        "Open this page from the client's chart in your record system. If you had it open, your sign-in has ended: \
-         launch again."
+        ENDED
     };
     Error::new(IssueType::Login, text)
+}
+
+const ENDED: &str = "Open this page from the client's chart in your record system. If you had it open, your sign-in has \
+                     ended: launch again.";
+
+/// For a session whose token the EHR does not take any more.
+#[must_use]
+pub fn ended() -> Error {
+    Error::new(IssueType::Login, ENDED)
 }

@@ -183,19 +183,18 @@ fn hex(bytes: &[u8]) -> String {
 /// `fhirUser` and name.
 type Identity = (Option<String>, Option<String>);
 
-/// Who signed in, from the `id_token`. One that cannot be checked says nothing; one that does not hold ends the
-/// launch.
+/// Who signed in, from the `id_token`. One that cannot be checked, or does not hold, ends the launch.
 pub(super) async fn identity(
     ehr: &Ehr,
     described: &Described,
     id_token: &str,
     nonce: &str,
     now: Timestamp,
-) -> Result<Option<Identity>, LaunchError> {
-    let Some(keys) = &described.keys else { return Ok(None) };
+) -> Result<Identity, LaunchError> {
+    let keys = described.keys.as_ref().ok_or(LaunchError::Discovery("its keys are not published"))?;
     let claims = match keys.verify(id_token).await {
         Ok(claims) => claims,
-        Err(None) => return Ok(None),
+        Err(None) => return Err(LaunchError::Away),
         Err(Some(_)) => return Err(LaunchError::Answer),
     };
     let text = |key: &str| claims.get(key).and_then(Value::as_str);
@@ -208,7 +207,7 @@ pub(super) async fn identity(
         return Err(LaunchError::Answer);
     }
     let user = text("fhirUser").or_else(|| text("profile")).map(str::to_owned);
-    Ok(Some((user, text("name").map(str::to_owned))))
+    Ok((user, text("name").map(str::to_owned)))
 }
 
 pub(super) fn is_id(text: &str) -> bool {

@@ -4,6 +4,7 @@
 //! "launch again", and several processes behind one address need sticky sessions.
 
 use super::ehr::{Ehr, identity, is_id, of_fetch};
+use super::pull;
 use super::session::{Moment, Session, until};
 use crate::config;
 use base64::Engine;
@@ -43,6 +44,10 @@ pub enum LaunchError {
     Answer,
     #[error("This page is for those who treat.")]
     NotStaff,
+    #[error(
+        "This launch names no client, and does not show that a therapist signed in. Please launch from a client's chart."
+    )]
+    Nobody,
     #[error("Too many launches at once. Please try again in a moment.")]
     Full,
 }
@@ -196,7 +201,7 @@ impl Launches {
         }
         let who = match text("id_token") {
             None => None,
-            Some(id_token) => identity(ehr, &described, id_token, &pending.nonce, now).await?,
+            Some(id_token) => Some(identity(ehr, &described, id_token, &pending.nonce, now).await?),
         };
         let (fhir_user, user_name) = who.unwrap_or_default();
         // "Practitioner/1", "https://…/Patient/1"
@@ -204,9 +209,23 @@ impl Launches {
         if matches!(kind, Some("Patient" | "RelatedPerson")) {
             return Err(LaunchError::NotStaff);
         }
-        let remote = text("patient").map(|id| id.strip_prefix("Patient/").unwrap_or(id));
+        let remote = match answer.get("patient") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(id)) => Some(id.strip_prefix("Patient/").unwrap_or(id)),
+            Some(_) => return Err(LaunchError::Answer),
+        };
         if remote.is_some_and(|id| !is_id(id)) {
             return Err(LaunchError::Answer);
+        }
+        let scope = text("scope").unwrap_or(&ehr.scope);
+        if remote.is_none() {
+            // Many clients at once: for somebody who is known to treat, and was granted more than one client.
+            let many = scope.split_ascii_whitespace().any(|one| one.starts_with("user/"));
+            if !many || !matches!(kind, Some("Practitioner" | "PractitionerRole")) {
+                return Err(LaunchError::Nobody);
+            }
+        } else if !ehr.pushes && !pull::may_read_anything(scope) {
+            return Err(LaunchError::Denied("insufficient_scope"));
         }
         let moment = Moment::read(ehr, &answer).await;
         let session = Session {
@@ -215,7 +234,7 @@ impl Launches {
             patient: remote.map(|id| ehr.local_id("Patient", id).into()),
             remote_patient: remote.map(Arc::from),
             fhir_user,
-            scope: text("scope").unwrap_or(&ehr.scope).to_owned(),
+            scope: scope.to_owned(),
             token: token.into(),
             refresh: text("refresh_token").map(Arc::from),
             until: until(&answer, now),

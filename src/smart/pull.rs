@@ -22,33 +22,52 @@ const PAGE_COUNT: usize = 200;
 const READ_SECONDS_MAX: u64 = 90;
 
 /// Types that are read, beside the Patient.
-const KINDS: &[&str] = &["Appointment", "CareTeam", "Encounter", "EpisodeOfCare", "QuestionnaireResponse", "Task"];
+pub const KINDS: &[&str] = &["Appointment", "CareTeam", "Encounter", "EpisodeOfCare", "QuestionnaireResponse", "Task"];
+
+/// Without these a page would state an absence that is none.
+const NEEDED: &[&str] = &["Appointment", "QuestionnaireResponse", "Task"];
+
+/// What was read.
+#[derive(Default)]
+pub struct Found {
+    pub resources: Vec<(&'static str, Value)>,
+    /// Types that were read to the end: what is not among them is not there any more.
+    pub whole: Vec<&'static str>,
+}
+
+fn may(scope: &str) -> impl Fn(&str, Right) -> bool {
+    let granted = grants(scope);
+    move |kind, right| granted.iter().any(|grant| grant.covers(kind) && grant.has(right))
+}
+
+/// Whether these scopes show anything that a page is made of.
+#[must_use]
+pub fn may_read_anything(scope: &str) -> bool {
+    let may = may(scope);
+    NEEDED.iter().any(|kind| may(kind, Right::Search))
+}
 
 /// Everything the token lets us read of the patient, renamed. What cannot be had is left out, and said in
 /// `progress`.
-pub async fn read_all(ehr: &Ehr, session: &Session, progress: &Progress) -> Vec<(&'static str, Value)> {
-    let mut out = Vec::new();
-    let whole = read_into(&mut out, ehr, session, progress);
-    match tokio::time::timeout(Duration::from_secs(READ_SECONDS_MAX), whole).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "a record system could not be read to the end");
-            progress.failed.store(true, Ordering::Release);
-        }
-        Err(_) => progress.failed.store(true, Ordering::Release),
+pub async fn read_all(ehr: &Ehr, session: &Session, progress: &Progress) -> Found {
+    let mut found = Found::default();
+    let reading = read_into(&mut found, ehr, session, progress);
+    if tokio::time::timeout(Duration::from_secs(READ_SECONDS_MAX), reading).await.is_err() {
+        tracing::warn!("a record system took too long");
     }
-    out
+    let may = may(&session.scope);
+    for kind in KINDS.iter().filter(|kind| !found.whole.contains(kind)) {
+        if NEEDED.contains(kind) || may(kind, Right::Search) {
+            progress.note_unread(kind);
+        }
+    }
+    found
 }
 
-async fn read_into(
-    out: &mut Vec<(&'static str, Value)>,
-    ehr: &Ehr,
-    session: &Session,
-    progress: &Progress,
-) -> Result<(), FetchError> {
-    let (Some(remote), Some(local)) = (&session.remote_patient, &session.patient) else { return Ok(()) };
-    let granted = grants(&session.scope);
-    let may = |kind: &str, right| granted.iter().any(|grant| grant.covers(kind) && grant.has(right));
+async fn read_into(found: &mut Found, ehr: &Ehr, session: &Session, progress: &Progress) {
+    let (Some(remote), Some(local)) = (&session.remote_patient, &session.patient) else { return };
+    let Found { resources: out, whole } = found;
+    let may = may(&session.scope);
     let mut take = |kind: &'static str, resource: &Value| {
         let ours = renamed(ehr, kind, resource).filter(|ours| read::client(ours).as_deref() == Some(local));
         if let Some(ours) = ours {
@@ -57,32 +76,39 @@ async fn read_into(
         }
         out.len() < RESOURCES_MAX
     };
-    let mut failed = None;
+    let failed = |error: FetchError| {
+        tracing::warn!(%error, "a record system could not be read to the end");
+        if matches!(error, FetchError::Status(401, _)) {
+            progress.refused.store(true, Ordering::Release);
+        }
+    };
     if may("Patient", Right::Read) {
         let url = format!("{}/Patient/{remote}", ehr.iss);
         match ehr.fetcher.get(&url, Some(&session.token), PAGE_BYTES_MAX).await {
             Ok(patient) => drop(take("Patient", &patient)),
-            Err(error) => failed = Some(error),
+            Err(error) => failed(error),
         }
     }
     if let Some(encounter) = session.moment.encounter.as_deref().filter(|_| may("Encounter", Right::Read)) {
         let url = format!("{}/Encounter/{encounter}", ehr.iss);
         match ehr.fetcher.get(&url, Some(&session.token), PAGE_BYTES_MAX).await {
             Ok(encounter) => drop(take("Encounter", &encounter)),
-            Err(error) => failed = Some(error),
+            Err(error) => failed(error),
         }
     }
     name_user(ehr, session, progress).await;
     for name in KINDS.iter().filter(|name| may(name, Right::Search)) {
         let Some(row) = kind(name) else { continue };
         let mut url = Some(format!("{}/{name}?patient={remote}&_count={PAGE_COUNT}", ehr.iss));
+        let mut read_whole = true;
         for _ in 0..PAGES_MAX {
             let Some(at) = url.take() else { break };
             let bundle = match ehr.fetcher.get(&at, Some(&session.token), PAGE_BYTES_MAX).await {
                 Ok(bundle) => bundle,
                 Err(error) => {
                     // The other types may still be had.
-                    failed = Some(error);
+                    failed(error);
+                    read_whole = false;
                     break;
                 }
             };
@@ -90,7 +116,7 @@ async fn read_into(
             for resource in entries.filter_map(|entry| entry.get("resource")) {
                 let right = resource.get("resourceType").and_then(Value::as_str) == Some(row.name);
                 if right && !take(row.name, resource) {
-                    return Err(FetchError::TooLong);
+                    return failed(FetchError::TooLong);
                 }
             }
             let links = bundle.get("link").and_then(Value::as_array).into_iter().flatten();
@@ -98,9 +124,13 @@ async fn read_into(
                 .filter(|link| link.get("relation").and_then(Value::as_str) == Some("next"))
                 .find_map(|link| link.get("url").and_then(Value::as_str));
             url = next.and_then(|next| follow(ehr, next));
+            // A next page elsewhere is not followed, nor are more than so many.
+            read_whole = next.is_none();
+        }
+        if read_whole {
+            whole.push(row.name);
         }
     }
-    failed.map_or(Ok(()), Err)
 }
 
 /// Who signed in, by name: `fhirUser` may be read by the scope of that name. Without an answer there is no name.

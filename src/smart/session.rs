@@ -7,10 +7,10 @@ use super::style::Palette;
 use super::token::seconds;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-use tokio::sync::Mutex;
 
 /// Life of a token whose answer does not say.
 const TOKEN_SECONDS: i64 = 300;
@@ -24,9 +24,23 @@ const INTENT_BYTES_MAX: usize = 64;
 pub struct Progress {
     pub done: AtomicBool,
     pub read: AtomicUsize,
-    pub failed: AtomicBool,
+    /// The EHR does not take our token any more.
+    pub refused: AtomicBool,
+    /// Types that could not be read whole, or of which something was no valid R4.
+    unread: Mutex<BTreeSet<&'static str>>,
     /// Who signed in, as the record system names them.
     pub user_name: OnceLock<String>,
+}
+
+impl Progress {
+    pub fn note_unread(&self, kind: &'static str) {
+        lock(&self.unread).insert(kind);
+    }
+
+    #[must_use]
+    pub fn unread(&self) -> Vec<&'static str> {
+        lock(&self.unread).iter().copied().collect()
+    }
 }
 
 /// What the EHR says of the moment (SMART 2.2, launch context), beside the patient. Ids are the EHR's.
@@ -97,9 +111,9 @@ pub struct Session {
     pub progress: Arc<Progress>,
     pub moment: Arc<Moment>,
     /// Held while the token is renewed: a refresh token may be good once.
-    pub(super) renewing: Arc<Mutex<()>>,
+    pub(super) renewing: Arc<tokio::sync::Mutex<()>>,
     /// Held while Flags are written to the EHR; what was written last, by id and version.
-    pub written: Arc<Mutex<Written>>,
+    pub written: Arc<tokio::sync::Mutex<Written>>,
     /// What tokens in its forms are made with.
     pub csrf: Arc<str>,
 }

@@ -42,6 +42,8 @@ pub struct PageModel<'a> {
     pub session_at: Option<Timestamp>,
     /// The record system's colours, for `palette.css?c=…`.
     pub palette: Option<String>,
+    /// What could not be read of the record, in words: above everything, since what is said below may be untrue.
+    pub unread: Option<String>,
 }
 
 /// When a Flag was first published, for each episode.

@@ -14,6 +14,7 @@ pub fn page(model: &PageModel) -> Markup {
         main id="main" {
             (looking_back(model, &record))
             (who(model, &record))
+            (unread(model))
             (safety(model, &record))
             (gist(&words::gist(&record, &model.person, &model.manner)))
             section class="flags" aria-label=(ui::TWO_FLAGS) {
@@ -113,6 +114,17 @@ pub fn next_session(model: &PageModel) -> Option<Timestamp> {
 /// Where the session stood as far as was known: it may have been moved since.
 fn start_known(slot: &Slot, as_of: Timestamp) -> Timestamp {
     slot.moves.iter().find(|one| one.known >= as_of).map_or(slot.start, |one| one.from)
+}
+
+fn unread(model: &PageModel) -> Markup {
+    html! {
+        @if let Some(text) = &model.unread {
+            section class="safety-item" role="alert" {
+                (icon("safety"))
+                div { h2 { (ui::UNREAD) } p { (text) } }
+            }
+        }
+    }
 }
 
 fn safety(model: &PageModel, record: &Record) -> Markup {

@@ -27,6 +27,7 @@ fn model(case: &Case) -> PageModel<'_> {
         banner: true,
         session_at: None,
         palette: None,
+        unread: None,
     }
 }
 

@@ -21,6 +21,7 @@ mod small;
 #[cfg(test)]
 mod tests;
 pub mod ui;
+mod unread;
 
 pub use change::{closing, what_would_change};
 pub use flags::{FlagWords, Standing, engagement_flag, response_flag};
@@ -35,6 +36,7 @@ pub use record::{Column, ColumnKind, Record};
 pub use safety::{SafetyWords, safety_item};
 pub use signals::{Line, evidence_seen, signal_line};
 pub use small::*;
+pub use unread::unread;
 
 use crate::domain::{Course, SignalKind};
 use jiff::tz::TimeZone;

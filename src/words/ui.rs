@@ -49,8 +49,7 @@ pub const PROBABILITY: &str = "As a probability";
 pub const WITHOUT_SCORE: &str = "Without the score: what the engagement flag is decided on";
 pub const EMPTY_CASELOAD: &str = "No client has an appointment today, and none has a flag.";
 pub const CASELOAD: &str = "Today";
-pub const ALL_OF_THE_RECORD_SYSTEM: &str =
-    "Shown are all clients of this record system, because it did not say who you are.";
+pub const UNREAD: &str = "Not everything could be read";
 pub const OF_THE_PRACTITIONER: &str = "Shown are the clients whose record names you (as general practitioner, in the care team or in an appointment), \
                                        and those whose record names nobody.";
 pub const NO_APPOINTMENT: &str = "No appointment today";

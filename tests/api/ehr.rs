@@ -1,7 +1,7 @@
 //! Somebody else's EHR: SMART discovery, authorization, tokens, a FHIR API with pages, and a chart that frames us.
 
 use crate::elsewhere::{self, Elsewhere, json_answer};
-use crate::issuer::now;
+use crate::issuer::{Signer, now};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
@@ -28,8 +28,10 @@ pub struct Ward {
     /// Where we are: what the chart frames.
     pub app: String,
     pub expires_in: i64,
-    /// code → (challenge, redirect_uri, launch)
-    codes: HashMap<String, (String, String, Option<String>)>,
+    /// code → (challenge, redirect_uri, launch, nonce)
+    codes: HashMap<String, (String, String, Option<String>, String)>,
+    /// Signs who signed in: `signed_in` among the fields of a token answer, a `fhirUser`.
+    pub signer: Option<Signer>,
     /// Authorization headers and forms that the token endpoint got.
     pub asked: Vec<(Option<String>, HashMap<String, String>)>,
     /// Overrides of the discovery document.
@@ -41,6 +43,8 @@ pub struct Ward {
     pub refuse_writes: Option<u16>,
     pub style: Value,
     pub refuse: Option<u16>,
+    /// Searches of this type fail.
+    pub refuse_kind: Option<&'static str>,
 }
 
 #[derive(Clone)]
@@ -74,6 +78,7 @@ impl Ehr {
                 .route("/chart/{launch}", web::get().to(chart))
                 .route("/token", web::post().to(token))
                 .route("/style.json", web::get().to(style))
+                .route("/jwks", web::get().to(jwks))
                 .route("/fhir/{kind}", web::get().to(search))
                 .route("/fhir/{kind}", web::post().to(create))
                 .route("/fhir/{kind}/{id}", web::put().to(update))
@@ -115,7 +120,7 @@ impl Ward {
                 let code = format!("code-{}", uuid::Uuid::new_v4());
                 back.append_pair("code", &code);
                 let launch = parameters.get("launch").cloned();
-                self.codes.insert(code, (of("code_challenge"), of("redirect_uri"), launch));
+                self.codes.insert(code, (of("code_challenge"), of("redirect_uri"), launch, of("nonce")));
             }
         }
         back.append_pair("state", &of("state"));
@@ -151,6 +156,9 @@ async fn discovery(ward: Shared) -> HttpResponse {
     let ward = ward.lock().expect("the ward");
     let mut document = json!({"issuer": ward.url, "authorization_endpoint": format!("{}/authorize", ward.url), "token_endpoint": format!("{}/token", ward.url),
         "code_challenge_methods_supported": ["S256"], "capabilities": ["launch-ehr"]});
+    if ward.signer.is_some() {
+        document["jwks_uri"] = json!(format!("{}/jwks", ward.url));
+    }
     for (key, value) in ward.discovery.as_object().into_iter().flatten() {
         document[key] = value.clone();
     }
@@ -170,7 +178,8 @@ async fn token(ward: Shared, http: HttpRequest, form: web::Form<HashMap<String, 
     let mut context = ward.context.clone();
     match form.get("grant_type").map(String::as_str) {
         Some("authorization_code") => {
-            let Some((challenge, redirect, launch)) = form.get("code").and_then(|code| ward.codes.remove(code)) else {
+            let Some((challenge, redirect, launch, nonce)) = form.get("code").and_then(|code| ward.codes.remove(code))
+            else {
                 return bad("invalid_grant");
             };
             let verifier = form.get("code_verifier").cloned().unwrap_or_default();
@@ -181,6 +190,9 @@ async fn token(ward: Shared, http: HttpRequest, form: web::Form<HashMap<String, 
             }
             if let Some(own) = launch.and_then(|launch| ward.launches.get(&launch)) {
                 context = own.clone();
+            }
+            if let (Some(signer), Some(user)) = (&ward.signer, context.get("signed_in").cloned()) {
+                context["id_token"] = json!(signer.sign(&json!({"iss": ward.url, "aud": "tautline", "exp": in_an_hour(), "nonce": nonce, "sub": "s", "fhirUser": user})));
             }
         }
         Some("refresh_token") if form.get("refresh_token").map(String::as_str) == Some("fresh") => {}
@@ -214,6 +226,11 @@ async fn read(ward: Shared, http: HttpRequest, path: web::Path<(String, String)>
         || HttpResponse::NotFound().finish(),
         |one| HttpResponse::Ok().content_type("application/fhir+json").body(one.to_string()),
     )
+}
+
+async fn jwks(ward: Shared) -> HttpResponse {
+    let keys: Vec<Value> = ward.lock().expect("the ward").signer.iter().map(|signer| signer.public.clone()).collect();
+    json_answer(&json!({"keys": keys}))
 }
 
 async fn style(ward: Shared) -> HttpResponse {
@@ -266,6 +283,9 @@ async fn search(ward: Shared, http: HttpRequest, kind: web::Path<String>) -> Htt
     let mut ward = ward.lock().expect("the ward");
     if let Err(refused) = let_in(&mut ward, &http) {
         return HttpResponse::build(refused).finish();
+    }
+    if ward.refuse_kind == Some(kind.as_str()) {
+        return HttpResponse::InternalServerError().finish();
     }
     let page: usize = http
         .query_string()

@@ -265,6 +265,7 @@ async fn who_signed_in_is_verified_where_it_is_said() {
 #[actix_web::test]
 async fn a_practitioner_without_a_patient_gets_the_caseload_of_that_ehr() {
     let (one, two) = (Ehr::start().await, Ehr::start().await);
+    one.with(|ward| ward.signer = Some(Signer::es384("id")));
     for (ehr, name) in [(&one, "Of One"), (&two, "Of Two")] {
         ehr.with(|ward| {
             ward.resources = withdrawing("p1", &start_for(15), 3);
@@ -278,8 +279,20 @@ async fn a_practitioner_without_a_patient_gets_the_caseload_of_that_ehr() {
     assert_ne!(first, second, "the same id at two EHRs is two clients");
     browser.page(&first).await.expect(200);
     browser.page(&second).await.expect(200);
-    one.with(|ward| ward.context = json!({}));
+    // Nobody in particular, or a launch for one client that forgot to say which: nothing is shown.
     let mut own = Browser::new(&server);
+    let (user, dr) = ("launch openid fhirUser user/Patient.rs", "Practitioner/dr");
+    for context in [
+        json!({"scope": user}),
+        json!({"signed_in": dr}),
+        json!({"scope": user, "signed_in": "Person/x"}),
+        json!({"scope": user, "signed_in": dr, "patient": 5}),
+    ] {
+        one.with(|ward| ward.context = context);
+        let asked = own.launch(&one, Some("1")).await;
+        own.get(&asked.redirect).await.expect(400);
+    }
+    one.with(|ward| ward.context = json!({"scope": user, "signed_in": dr}));
     let there = own.enter(&one).await;
     assert!(there.starts_with("/app/caseload"), "{there}");
     let caseload = own.page(&there).await.expect(200);
@@ -290,4 +303,74 @@ async fn a_practitioner_without_a_patient_gets_the_caseload_of_that_ehr() {
     let asked = own.launch(&one, None).await;
     assert!(asked.parameters["scope"].contains("launch/patient") && !asked.parameters.contains_key("launch"));
     server.stop().await;
+}
+
+#[actix_web::test]
+async fn what_could_not_be_read_is_said_and_what_was_deleted_goes() {
+    let ehr = Ehr::start().await;
+    ehr.with(|ward| {
+        ward.resources = withdrawing("p1", &start_for(15), 3);
+        ward.context = json!({"patient": "p1"});
+    });
+    let (server, _place) = server(&[(&ehr, "")]).await;
+    let mut browser = Browser::new(&server);
+    let there = browser.enter(&ehr).await;
+    let whole = browser.page(&there).await.expect(200);
+    assert!(!whole.text.contains("Not everything could be read"));
+    // Questionnaires are not given: nothing that was read before is lost, and the page says so.
+    ehr.with(|ward| ward.refuse_kind = Some("QuestionnaireResponse"));
+    let there = browser.enter(&ehr).await;
+    let part = browser.page(&there).await.expect(200);
+    for said in ["Not everything could be read", "questionnaires", "safety item"] {
+        assert!(part.text.contains(said), "{said}");
+    }
+    // What is no valid R4 is not kept, and said.
+    ehr.with(|ward| {
+        ward.refuse_kind = None;
+        for one in ward.resources.iter_mut().filter(|one| one["resourceType"] == "Appointment") {
+            one["status"] = json!("nonsense");
+        }
+    });
+    let there = browser.enter(&ehr).await;
+    let odd = browser.page(&there).await.expect(200);
+    assert!(odd.text.contains("Not everything could be read") && odd.text.contains("appointments"));
+    // All of it gone from the record: gone here.
+    ehr.with(|ward| ward.resources.retain(|one| one["resourceType"] == "Patient"));
+    let there = browser.enter(&ehr).await;
+    let empty = browser.page(&there).await.expect(200);
+    assert!(empty.text.contains("Nothing has happened in this record yet"), "{}", empty.text);
+    // Scopes that show nothing of a record, and a token that is not taken any more.
+    ehr.with(|ward| ward.context = json!({"patient": "p1", "scope": "launch openid"}));
+    let asked = browser.launch(&ehr, Some("1")).await;
+    browser.get(&asked.redirect).await.expect(403);
+    ehr.with(|ward| {
+        ward.context = json!({"patient": "p1"});
+        ward.refuse = Some(401);
+    });
+    let there = browser.enter(&ehr).await;
+    let ended = browser.page(&there).await.expect(401);
+    assert!(ended.text.contains("launch again") && !ended.text.contains("Ana Muster"));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn an_id_token_that_cannot_be_checked_ends_the_launch() {
+    let signer = Signer::es384("id");
+    for (keys, status) in [(None, 400), (Some("nowhere"), 502)] {
+        let ehr = Ehr::start().await;
+        let url = ehr.with(|ward| {
+            if let Some(keys) = keys {
+                ward.discovery = json!({"jwks_uri": format!("{}/{keys}", ward.url)});
+            }
+            ward.url.clone()
+        });
+        let (server, _place) = server(&[(&ehr, "")]).await;
+        let mut browser = Browser::new(&server);
+        let asked = browser.launch(&ehr, Some("1")).await;
+        let nonce = &asked.parameters["nonce"];
+        let claims = json!({"iss": url, "aud": "tautline", "exp": in_an_hour(), "nonce": nonce, "sub": "s"});
+        ehr.with(|ward| ward.context = json!({"patient": "p1", "id_token": signer.sign(&claims)}));
+        browser.get(&asked.redirect).await.expect(status);
+        server.stop().await;
+    }
 }

@@ -37,11 +37,10 @@ pub(super) async fn caseload(state: web::Data<State>, http: HttpRequest) -> Http
 
 /// The clients whom the asker may see, and by which rule, in words.
 async fn theirs(state: &State, looker: &Looker, today: jiff::civil::Date) -> Result<(Vec<Arc<str>>, Option<String>)> {
-    let mut clients = caseload_clients(state, today).await?;
+    let clients = caseload_clients(state, today).await?;
     let (Some(session), Some(launches)) = (&looker.session, &state.smart.launches) else { return Ok((clients, None)) };
     let Some(mine) = Mine::of(state, session).await? else {
-        clients.retain(|client| launches.reaches(session, client));
-        return Ok((clients, Some(ui::ALL_OF_THE_RECORD_SYSTEM.to_owned())));
+        return Err(Error::new(IssueType::Forbidden, "This launch does not show who signed in."));
     };
     let mut all = mine.clients(state).await?;
     all.extend(clients.into_iter().filter(|client| !all.contains(client)).collect::<Vec<_>>());

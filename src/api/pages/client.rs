@@ -2,7 +2,7 @@
 
 use super::judge::{csrf, secret};
 use super::{Looker, answer, json, looker, manner, palette_of, reading, refusal, thresholds};
-use crate::api::{State, flags, judgements};
+use crate::api::{State, flags, judgements, launch};
 use crate::domain::{Course, SourceKind, Timeline};
 use crate::error::{Error, Result};
 use crate::fhir::outcome::IssueType;
@@ -17,6 +17,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+use std::sync::atomic::Ordering;
 
 /// Judgements that the page gets, the last ones; it shows fewer.
 const SAID_MAX: usize = 20;
@@ -39,6 +40,11 @@ pub(super) async fn page(
     };
     if let Some(wait) = reading(&state, looker.session.as_ref()) {
         return wait;
+    }
+    if let Some(session) = &looker.session
+        && session.progress.refused.load(Ordering::Acquire)
+    {
+        return refusal(&state, &launch::ended());
     }
     if let Some(session) = looker.session.clone() {
         flags::keep_in_step(&state, session);
@@ -96,6 +102,7 @@ async fn draw_page(state: &State, looker: &Looker, id: &str, as_of: Option<&str>
         banner: !looker.session.as_ref().is_some_and(|session| session.moment.no_banner),
         session_at: session_at(state, looker.session.as_ref(), &assessed.timeline).await?.filter(|_| asked.is_none()),
         palette: palette_of(looker.session.as_ref()),
+        unread: looker.session.as_ref().and_then(|session| crate::words::unread(&session.progress.unread())),
     }))
 }
 

@@ -6,6 +6,7 @@
 mod driver;
 
 use crate::ehr::{Ehr, basic};
+use crate::issuer::Signer;
 use crate::server::{Backend, Place, Server};
 use crate::story::{start_for, withdrawing};
 use driver::Browser;
@@ -28,7 +29,9 @@ fn ehr() -> Ehr {
         ward.resources.extend(second);
         ward.launches.insert("one".into(), json!({"patient": "p1"}));
         ward.launches.insert("two".into(), json!({"patient": "p2"}));
-        ward.launches.insert("own".into(), json!({}));
+        ward.signer = Some(Signer::es384("id"));
+        let many = "launch openid fhirUser user/Patient.rs";
+        ward.launches.insert("own".into(), json!({"scope": many, "signed_in": "Practitioner/dr"}));
     });
     ehr
 }

@@ -172,6 +172,14 @@ impl Access {
         query.allowed = allowed;
     }
 
+    /// The one client of whom anything of the type may be found, where there is one: every share is about it.
+    #[must_use]
+    pub fn only_client(&self, kind: &str) -> Option<Arc<str>> {
+        let mut shares = self.shares(kind, Right::Search).filter(|_| in_compartment(kind))?;
+        let first = shares.next()?.client.clone()?;
+        shares.all(|share| share.client.as_ref() == Some(&first)).then_some(first)
+    }
+
     /// Whether a stored version may leave.
     #[must_use]
     pub fn sees(&self, version: &Version) -> bool {

@@ -207,7 +207,8 @@ fn decode(text: &str) -> String {
 }
 
 /// Replaces, everywhere in `resource`, references to `from` names by what they became.
-/// Only whole values are replaced: `reference`, and uri-like values that are `urn:uuid:` or `urn:oid:`.
+/// Only whole values are replaced: `reference`, uri-like values that are `urn:uuid:` or `urn:oid:`, and what the
+/// narrative's links and pictures point to (R4, transaction rules).
 pub fn rewrite(resource: &mut Value, names: &std::collections::HashMap<String, String>) {
     match resource {
         Value::Object(object) => {
@@ -218,6 +219,14 @@ pub fn rewrite(resource: &mut Value, names: &std::collections::HashMap<String, S
                             && (key == "reference" || key.starts_with("valueU"))
                         {
                             name.clone_into(text);
+                        }
+                    }
+                    Value::String(text) if key == "div" && text.contains("urn:") => {
+                        for (from, to) in names {
+                            for (attribute, quote) in [("href", '"'), ("href", '\''), ("src", '"'), ("src", '\'')] {
+                                let whole = |value: &str| format!("{attribute}={quote}{value}{quote}");
+                                *text = text.replace(&whole(from), &whole(to));
+                            }
                         }
                     }
                     Value::String(_) => {}
@@ -326,10 +335,15 @@ mod tests {
     fn references_are_rewritten_and_nothing_else() {
         let names = [("urn:uuid:a".to_owned(), "Patient/1".to_owned())].into();
         let mut resource = json!({"subject": {"reference": "urn:uuid:a"}, "identifier": [{"system": "urn:uuid:a", "value": "urn:uuid:a"}],
+            "text": {"div": "<div><a href=\"urn:uuid:a\">urn:uuid:a</a><img src='urn:uuid:a'/><a href=\"urn:uuid:ab\"/></div>"},
             "note": [{"text": "urn:uuid:a"}], "extension": [{"url": "x", "valueUri": "urn:uuid:a"}]});
         rewrite(&mut resource, &names);
         assert_eq!(resource["subject"]["reference"], "Patient/1");
         assert_eq!(resource["extension"][0]["valueUri"], "Patient/1");
+        assert_eq!(
+            resource["text"]["div"],
+            "<div><a href=\"Patient/1\">urn:uuid:a</a><img src='Patient/1'/><a href=\"urn:uuid:ab\"/></div>"
+        );
         assert_eq!(resource["note"][0]["text"], "urn:uuid:a");
         assert_eq!(resource["identifier"][0]["system"], "urn:uuid:a");
     }

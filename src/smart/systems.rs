@@ -84,6 +84,10 @@ impl Systems {
             one("client_assertion")?.ok_or(refusal(400, "invalid_request", "client_assertion is needed."))?;
         let wanted = one("scope")?.ok_or(refusal(400, "invalid_scope", "scope is needed."))?;
         let (system, jti) = self.authenticate(assertion, now).await?;
+        // RFC 7521, 4.2: where it is said as well, it is the same client.
+        if one("client_id")?.is_some_and(|named| named != system.client_id) {
+            return Err(client("client_id is not the client of the assertion."));
+        }
         let scope = granted(&system.scopes, wanted);
         if scope.is_empty() {
             return Err(refusal(400, "invalid_scope", "None of the scopes is registered for this client."));

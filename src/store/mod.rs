@@ -267,6 +267,8 @@ pub enum HistoryOf {
     Instance(Key),
     Type(Kind),
     System,
+    /// Of these types; of a type that names a client, what is about that client.
+    Within(Vec<(Kind, Option<Arc<str>>)>),
 }
 
 /// A fact as it was kept, with what orders the versions of one id.

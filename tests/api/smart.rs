@@ -266,6 +266,17 @@ in_a_world! {
             assert!(bundle.contains("/a"), "{path}");
             assert!(!bundle.contains("/b\"") && !bundle.contains("/b-"), "{path}: {bundle}");
         }
+        // Page by page, no page stands for what is another's.
+        for path in ["_history", "Task/_history"] {
+            let mut next = Some(format!("{path}?_count=1"));
+            while let Some(at) = next {
+                let bundle = world.get(&token, &format!("/fhir/{at}")).await.expect(200).json();
+                assert_eq!(entries(&bundle).len(), 1, "{at}: {bundle}");
+                let links = bundle["link"].as_array().expect("links").iter();
+                next = links.filter(|link| link["relation"] == "next").find_map(|link| link["url"].as_str())
+                    .and_then(|url| url.split_once("/fhir/")).map(|(_, rest)| rest.to_owned());
+            }
+        }
         // Through a Bundle as well.
         let bundle = json!({"resourceType": "Bundle", "type": "batch", "entry": [
             {"request": {"method": "GET", "url": "Task/b-h1"}}, {"request": {"method": "GET", "url": "Task?patient=b"}},

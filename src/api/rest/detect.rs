@@ -58,7 +58,8 @@ fn as_of(request: &Request) -> Result<Option<String>> {
     let mut found = None;
     for (key, value) in &request.target.query {
         match key.as_str() {
-            PARAMETER => found = Some(value.clone()),
+            PARAMETER if found.is_none() => found = Some(value.clone()),
+            PARAMETER => return Err(twice()),
             "_format" | "_pretty" => {}
             other => return Err(unknown(other)),
         }
@@ -74,12 +75,19 @@ fn as_of(request: &Request) -> Result<Option<String>> {
         }
         let keys = ["valueInstant", "valueDateTime", "valueDate", "valueString"];
         let text = keys.iter().find_map(|key| one.get(*key).and_then(Value::as_str).map(str::to_owned));
+        if found.is_some() {
+            return Err(twice());
+        }
         found = Some(text.ok_or_else(|| {
             let place = format!("Parameters.parameter[{index}]");
             Error::new(IssueType::Value, "asOf has to be a valueInstant or valueDateTime.").with_status(400).at(place)
         })?);
     }
     Ok(found)
+}
+
+fn twice() -> Error {
+    Error::new(IssueType::Value, "asOf can be given once.").with_status(400).at(PARAMETER)
 }
 
 fn unknown(name: &str) -> Error {

@@ -5,6 +5,7 @@ use super::{Request, Response, row};
 use crate::api::State;
 use crate::api::access::Access;
 use crate::error::{Error, Result};
+use crate::fhir::kinds::KINDS;
 use crate::fhir::outcome::IssueType;
 use crate::fhir::search::{COUNT_DEFAULT, COUNT_MAX};
 use crate::fhir::time;
@@ -18,17 +19,20 @@ use std::collections::HashMap;
 const WALKED_MAX: usize = 100_000;
 
 pub async fn system(state: &State, access: &Access, request: Request) -> Result<Response> {
-    let some = crate::fhir::kinds::KINDS.iter().any(|row| access.search(row.name).is_ok());
-    if !some {
+    // What is another's makes no page, no cursor and no count.
+    let kinds = KINDS.iter().map(|row| row.name).filter(|kind| access.search(kind).is_ok());
+    let within: Vec<_> = kinds.map(|kind| (kind, access.only_client(kind))).collect();
+    if within.is_empty() {
         return Err(Error::new(IssueType::Forbidden, "The token's scopes cover no type's history."));
     }
-    page(state, access, Right::Search, request, HistoryOf::System).await
+    page(state, access, Right::Search, request, HistoryOf::Within(within)).await
 }
 
 pub async fn of_type(state: &State, access: &Access, request: Request) -> Result<Response> {
     let row = row(&request)?;
     access.search(row.name)?;
-    page(state, access, Right::Search, request, HistoryOf::Type(row.name)).await
+    let within = vec![(row.name, access.only_client(row.name))];
+    page(state, access, Right::Search, request, HistoryOf::Within(within)).await
 }
 
 pub async fn instance(state: &State, access: &Access, request: Request) -> Result<Response> {

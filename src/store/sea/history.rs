@@ -48,6 +48,7 @@ pub(super) async fn history<C: ConnectionTrait>(
         HistoryOf::Instance(key) => vec![kind_code(key.kind)],
         HistoryOf::Type(kind) => vec![kind_code(kind)],
         HistoryOf::System => kinds(db).await?,
+        HistoryOf::Within(kinds) => kinds.iter().map(|(kind, _)| kind_code(kind)).collect(),
     };
     let limit = i64::try_from(count.saturating_add(1)).unwrap_or(i64::MAX);
     let columns = format!("rid, {VERSION}");
@@ -64,6 +65,11 @@ pub(super) async fn history<C: ConnectionTrait>(
                 sql.push(" AND i.id = ").bind(key.id.as_ref()).push(")");
             } else {
                 sql.push("kind = ").bind(*kind);
+            }
+            if let HistoryOf::Within(kinds) = of
+                && let Some((_, Some(client))) = kinds.iter().find(|(name, _)| kind_code(name) == *kind)
+            {
+                sql.push(" AND client = ").bind(client.as_ref());
             }
             if let Some(since) = since {
                 sql.push(" AND updated >= ").bind(since.as_microsecond());

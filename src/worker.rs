@@ -29,10 +29,10 @@ const SLEEP_MAX_MS: i64 = 500;
 /// Pause after the database failed, milliseconds.
 const PAUSE_MS: u64 = 1_000;
 
-/// Runs until `stop` says so; the jobs in hand are finished first.
+/// Runs until `stop` says so, or whoever could say it is gone; the jobs in hand are finished first.
 pub async fn run(pipeline: Arc<Pipeline>, metrics: Metrics, mut stop: watch::Receiver<bool>) {
     let mut wanted = CLAIM_FIRST;
-    while !*stop.borrow() {
+    while !*stop.borrow() && stop.has_changed().is_ok() {
         let now = pipeline.clock.now();
         let lease = now + SignedDuration::from_secs(LEASE_SECONDS);
         let jobs = match pipeline.store.claim(now, lease, wanted).await {

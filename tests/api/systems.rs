@@ -123,14 +123,15 @@ async fn assertions_that_do_not_hold_get_nothing() {
         );
         assert!(!refused.text.contains(assertion.as_str()), "{name}");
     }
-    let another = desk.post(&[
+    let own = desk.ec.sign(&desk.claims("dashboard"));
+    let another = [
         ("client_id", "feed"),
         ("grant_type", "client_credentials"),
         ("scope", "system/Flag.rs"),
         ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
-        ("client_assertion", &desk.ec.sign(&desk.claims("dashboard"))),
-    ]);
-    assert_eq!(another.await.expect(401).json()["error"], "invalid_client");
+        ("client_assertion", own.as_str()),
+    ];
+    assert_eq!(desk.post(&another).await.expect(401).json()["error"], "invalid_client");
     // Once, and not again: not after a restart either.
     let assertion = desk.ec.sign(&good);
     desk.ask(&assertion, "system/Flag.rs").await.expect(200);

@@ -112,6 +112,12 @@ async fn read_into(found: &mut Found, ehr: &Ehr, session: &Session, progress: &P
                     break;
                 }
             };
+            // Whatever else came with a 200 does not say that nothing is there.
+            if bundle.get("resourceType").and_then(Value::as_str) != Some("Bundle") {
+                failed(FetchError::NotJson);
+                read_whole = false;
+                break;
+            }
             let entries = bundle.get("entry").and_then(Value::as_array).into_iter().flatten();
             for resource in entries.filter_map(|entry| entry.get("resource")) {
                 let right = resource.get("resourceType").and_then(Value::as_str) == Some(row.name);

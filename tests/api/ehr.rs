@@ -45,6 +45,8 @@ pub struct Ward {
     pub refuse: Option<u16>,
     /// Searches of this type fail.
     pub refuse_kind: Option<&'static str>,
+    /// Searches are answered with this, and 200.
+    pub instead: Option<Value>,
 }
 
 #[derive(Clone)]
@@ -286,6 +288,9 @@ async fn search(ward: Shared, http: HttpRequest, kind: web::Path<String>) -> Htt
     }
     if ward.refuse_kind == Some(kind.as_str()) {
         return HttpResponse::InternalServerError().finish();
+    }
+    if let Some(instead) = &ward.instead {
+        return json_answer(instead);
     }
     let page: usize = http
         .query_string()

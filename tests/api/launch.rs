@@ -334,6 +334,12 @@ async fn what_could_not_be_read_is_said_and_what_was_deleted_goes() {
     let there = browser.enter(&ehr).await;
     let odd = browser.page(&there).await.expect(200);
     assert!(odd.text.contains("Not everything could be read") && odd.text.contains("appointments"));
+    // Something that is no searchset, with a 200, takes nothing away.
+    ehr.with(|ward| ward.instead = Some(json!({"resourceType": "OperationOutcome", "issue": []})));
+    let there = browser.enter(&ehr).await;
+    let kept = browser.page(&there).await.expect(200);
+    assert!(kept.text.contains("Not everything could be read") && kept.text.contains("PHQ-9"), "{}", kept.text);
+    ehr.with(|ward| ward.instead = None);
     // All of it gone from the record: gone here.
     ehr.with(|ward| ward.resources.retain(|one| one["resourceType"] == "Patient"));
     let there = browser.enter(&ehr).await;

@@ -14,6 +14,7 @@ use crate::fhir::audit::Asker;
 use crate::fhir::kinds::in_compartment;
 use crate::fhir::outcome::IssueType;
 use crate::fhir::parameters::{TermContext, terms};
+use crate::fhir::read;
 use crate::fhir::search;
 use crate::pipeline::ingest::{Change, Gate, Traced};
 use crate::smart::scope::{Grant, Level, Right};
@@ -189,10 +190,15 @@ impl Access {
     /// The same for another right than reading. What may leave is noted for the trail.
     #[must_use]
     pub fn sees_by(&self, version: &Version, right: Right) -> bool {
-        let client = version.client.as_deref();
-        let seen = self.may_see(version.key.kind, client, right, || serde_json::from_str(&version.json).ok());
+        let kind = version.key.kind;
+        let clients = read::clients_of(kind, version.client.as_deref(), &version.json);
+        let seen = self.may_see(kind, &clients, right, || serde_json::from_str(&version.json).ok());
         if seen && self.traced() {
-            self.note(Noted { key: Some(version.key.clone()), client: version.client.clone() });
+            let note = |client: Option<Arc<str>>| self.note(Noted { key: Some(version.key.clone()), client });
+            match clients.as_slice() {
+                [] => note(None),
+                all => all.iter().for_each(|client| note(Some(client.as_str().into()))),
+            }
         }
         seen
     }
@@ -214,11 +220,12 @@ impl Access {
         std::mem::take(&mut self.noted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether a resource may leave: its type, whose it is, and itself where a filter asks.
+    /// Whether a resource may leave: its type, whose it is (of several clients one is enough), and itself where a
+    /// filter asks.
     pub fn may_see(
         &self,
         kind: &str,
-        client: Option<&str>,
+        clients: &[impl AsRef<str>],
         right: Right,
         resource: impl FnOnce() -> Option<Value>,
     ) -> bool {
@@ -226,7 +233,10 @@ impl Access {
         let mut resource = Some(resource);
         let mut found: Option<Vec<Term>> = None;
         for share in shares {
-            if share.client.is_some() && in_compartment(kind) && share.client.as_deref() != client {
+            if let Some(own) = &share.client
+                && in_compartment(kind)
+                && !clients.iter().any(|client| client.as_ref() == own.as_ref())
+            {
                 continue;
             }
             if share.filters.is_empty() {
@@ -252,7 +262,7 @@ impl Access {
         const DRAWN: &[&str] = &["Patient", "Observation", "Flag", "Appointment", "QuestionnaireResponse", "Task"];
         for kind in DRAWN {
             self.read(kind)?;
-            let whole = self.may_see(kind, Some(client), Right::Read, || None);
+            let whole = self.may_see(kind, &[client], Right::Read, || None);
             if !whole {
                 return Err(Error::new(IssueType::NotFound, "There is no such client."));
             }
@@ -263,7 +273,7 @@ impl Access {
     /// Clients other than one's own may be looked through.
     #[must_use]
     pub fn caseload(&self) -> bool {
-        self.patient.is_none() && self.may_see("Patient", None, Right::Search, || None)
+        self.patient.is_none() && self.may_see("Patient", NOBODY, Right::Search, || None)
     }
 
     /// Whether what is done is to be written into the trail.
@@ -272,11 +282,17 @@ impl Access {
         self.asker.is_some()
     }
 
+    fn reaches(&self, kind: &str, client: &str, right: Right) -> bool {
+        self.shares(kind, right).is_none_or(|mut shares| shares.any(|share| share.client.as_deref() == Some(client)))
+    }
+
     /// One client, and no other, for every type that belongs to clients.
     fn only(&self, kind: &str, right: Right) -> bool {
         self.shares(kind, right).is_some_and(|mut shares| shares.all(|share| share.client.is_some()))
     }
 }
+
+const NOBODY: &[&str] = &[];
 
 impl Gate for Access {
     fn narrow(&self, query: &mut Query) -> Result<()> {
@@ -307,22 +323,28 @@ impl Gate for Access {
             return Err(Error::new(IssueType::Forbidden, text));
         }
         if let Some(before) = &change.before
-            && !self.may_see(kind, before.client, right, || serde_json::from_str(before.json).ok())
+            && !self.may_see(kind, before.clients, right, || serde_json::from_str(before.json).ok())
         {
             return Err(nowhere());
         }
         if let Some(after) = &change.after {
             if let Some(before) = &change.before
-                && before.client.is_some()
-                && before.client != after.client
+                && !before.clients.is_empty()
+                && !after.clients.iter().any(|client| before.clients.contains(client))
             {
                 let text = "A resource stays with its patient: it cannot be moved to another one.";
                 return Err(Error::new(IssueType::BusinessRule, text));
             }
-            if !self.may_see(kind, after.client, right, || Some(after.resource.clone())) {
+            if !self.may_see(kind, after.clients, right, || Some(after.resource.clone())) {
                 let text = "The token does not reach what this resource would be: another patient, none, or outside its scope.";
                 return Err(Error::new(IssueType::Forbidden, text));
             }
+        }
+        let before = change.before.as_ref().map(|before| before.clients).unwrap_or_default();
+        let after = change.after.as_ref().map(|after| after.clients).unwrap_or_default();
+        if self.only(kind, right) && !before.iter().chain(after).all(|client| self.reaches(kind, client, right)) {
+            let text = "This belongs to other patients as well; one patient's token does not change it.";
+            return Err(Error::new(IssueType::Forbidden, text));
         }
         Ok(())
     }

@@ -171,7 +171,7 @@ pub fn of_stranger(asker: &Asker, asked: &Asked, now: Timestamp, context: &TermC
 pub fn of_writes(asker: &Asker, writes: &[Traced], now: Timestamp, context: &TermContext) -> Vec<Put> {
     writes
         .iter()
-        .map(|write| {
+        .flat_map(|write| {
             let interaction = match write.method {
                 _ if write.created && write.method != Method::Delete => Interaction::Create,
                 Method::Post => Interaction::Create,
@@ -180,7 +180,11 @@ pub fn of_writes(asker: &Asker, writes: &[Traced], now: Timestamp, context: &Ter
                 Method::Delete => Interaction::Delete,
             };
             let data = (write.key.kind != "Patient").then(|| format!("{}/{}", write.key.kind, write.key.id));
-            one(asker, interaction, write.client.clone(), data, None, 200, now, context)
+            let about = match write.clients.as_slice() {
+                [] => vec![None],
+                all => all.iter().map(|client| Some(client.as_str().into())).collect(),
+            };
+            about.into_iter().map(move |client| one(asker, interaction, client, data.clone(), None, 200, now, context))
         })
         .collect()
 }
@@ -213,7 +217,7 @@ pub fn of_judgements(asker: Option<&Asker>, writes: &[Traced], now: Timestamp, c
         .map(|write| {
             let id = uuid::Uuid::now_v7().to_string();
             let made = judgement::provenance(&id, &write.key.id, write.created, &write.performers, asker, now);
-            put("Provenance", made, id, write.client.clone(), now, context)
+            put("Provenance", made, id, write.clients.first().map(|client| client.as_str().into()), now, context)
         })
         .collect()
 }
@@ -239,6 +243,7 @@ pub fn put(
         method: Method::Post,
         json: resource.to_string().into(),
         client,
+        sharers: Vec::new(),
         event: None,
         hash: [0; 16],
         terms,

@@ -53,14 +53,14 @@ impl Pipeline {
         let events = self.store.events(client).await?;
         let mut facts = Vec::with_capacity(events.len());
         for event in events {
-            facts.extend(self.versioned(event).await?);
+            facts.extend(self.versioned(event, client).await?);
         }
         Ok(timeline(facts, &self.measures()))
     }
 
-    async fn versioned(&self, event: StoredEvent) -> Result<Option<VersionedFact>> {
+    async fn versioned(&self, event: StoredEvent, client: &str) -> Result<Option<VersionedFact>> {
         let Some(kind) = source_kind(event.key.kind) else { return Ok(None) };
-        let fact = self.fact(&event).await?;
+        let fact = self.fact(&event, Some(client)).await?;
         Ok(Some(VersionedFact {
             source: Source::new(kind, event.key.id),
             version: event.version,
@@ -72,14 +72,14 @@ impl Pipeline {
         }))
     }
 
-    async fn fact(&self, event: &StoredEvent) -> Result<Option<Fact>> {
+    async fn fact(&self, event: &StoredEvent, client: Option<&str>) -> Result<Option<Fact>> {
         let context = self.read_context();
         match read::recall(&event.event, &context) {
             // Kept by an older release, or read in another time zone: read again from the resource.
             None if !event.event.is_empty() && !event.deleted => {
                 let stored = self.store.read_version(&event.key, event.version).await?;
                 let json = stored.and_then(|version| serde_json::from_str(&version.json).ok());
-                Ok(json.and_then(|resource| read::fact(&resource, &context)))
+                Ok(json.and_then(|resource| read::fact_of(&resource, client, &context)))
             }
             fact => Ok(fact),
         }
@@ -160,6 +160,7 @@ impl Pipeline {
                     method: Method::Put,
                     json: resource.to_string().into(),
                     client: Some(Arc::clone(&job.client)),
+                    sharers: Vec::new(),
                     event: None,
                     hash: change.hash,
                     terms,
@@ -225,6 +226,7 @@ impl Pipeline {
             method: Method::Put,
             json: resource.to_string().into(),
             client: None,
+            sharers: Vec::new(),
             event: None,
             hash: device.hash,
             terms,
@@ -261,7 +263,7 @@ impl Pipeline {
         let stored = self.store.events_of("Questionnaire").await?;
         let mut questionnaires = Vec::new();
         for event in stored.into_iter().filter(|event| event.current && !event.deleted) {
-            if let Some(Fact::Questionnaire(questionnaire)) = self.fact(&event).await? {
+            if let Some(Fact::Questionnaire(questionnaire)) = self.fact(&event, None).await? {
                 questionnaires.push((event.key.id, questionnaire));
             }
         }

@@ -69,7 +69,8 @@ async fn read_into(found: &mut Found, ehr: &Ehr, session: &Session, progress: &P
     let Found { resources: out, whole } = found;
     let may = may(&session.scope);
     let mut take = |kind: &'static str, resource: &Value| {
-        let ours = renamed(ehr, kind, resource).filter(|ours| read::client(ours).as_deref() == Some(local));
+        let ours =
+            renamed(ehr, kind, resource).filter(|ours| read::clients(ours).iter().any(|client| **client == **local));
         if let Some(ours) = ours {
             progress.read.fetch_add(1, Ordering::Relaxed);
             out.push((kind, ours));

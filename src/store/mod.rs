@@ -32,7 +32,7 @@ pub struct Version {
     /// Our own `meta.lastUpdated`, microseconds kept; never used as evidence.
     pub updated: Timestamp,
     pub deleted: bool,
-    /// Compartment: logical id of the Patient it belonged to.
+    /// Compartment: logical id of the Patient it belonged to, the first where it belonged to several.
     pub client: Option<Arc<str>>,
     /// Method that made it: POST, PUT, PATCH or DELETE (history's `request.method`).
     pub method: Method,
@@ -60,8 +60,10 @@ pub struct Put {
     pub deleted: bool,
     pub method: Method,
     pub json: Arc<str>,
-    /// Compartment: logical id of the Patient it belongs to.
+    /// Compartment: logical id of the Patient it belongs to, the first where it belongs to several.
     pub client: Option<Arc<str>>,
+    /// The other Patients it belongs to.
+    pub sharers: Vec<Sharer>,
     /// The fact, encoded by the border (`fhir::read`), for types the timeline reads.
     pub event: Option<Vec<u8>>,
     /// Hash of the content without `meta`: an unchanged finding or a re-sent resource is not written again.
@@ -69,6 +71,14 @@ pub struct Put {
     pub terms: Vec<Term>,
     /// An older version that arrived late: kept in history with this version number, the current stays.
     pub behind: bool,
+}
+
+/// Another Patient to whom a resource belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sharer {
+    pub client: Arc<str>,
+    /// The fact, as it is for this one.
+    pub event: Option<Vec<u8>>,
 }
 
 /// What an update or a finding needs to know of the version it would replace.

@@ -15,6 +15,7 @@ mod disorder;
 mod ehr;
 mod elsewhere;
 mod findings;
+mod groups;
 mod integrators;
 mod interactions;
 mod introspection;

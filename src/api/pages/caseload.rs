@@ -7,13 +7,12 @@ use crate::detection;
 use crate::domain::{Course, Timeline};
 use crate::error::{Error, Result};
 use crate::fhir::outcome::IssueType;
-use crate::fhir::search;
+use crate::fhir::{read, search};
 use crate::view::{self, CaseloadModel, CaseloadRow};
 use crate::words::{Person, ui};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 use std::sync::Arc;
 
 /// Clients on the caseload at most.
@@ -131,10 +130,11 @@ async fn caseload_clients(state: &State, today: jiff::civil::Date) -> Result<Vec
     query.count = CASELOAD_MAX;
     let mut clients: Vec<Arc<str>> = Vec::new();
     for version in store.search(&query).await?.versions {
-        let client =
-            serde_json::from_str::<Value>(&version.json).ok().and_then(|json| crate::fhir::read::client(&json));
-        if let Some(client) = client.map(Arc::from).filter(|client| !clients.contains(client)) {
-            clients.push(client);
+        let about = read::clients_of(version.key.kind, version.client.as_deref(), &version.json);
+        for client in about.into_iter().map(Arc::from) {
+            if !clients.contains(&client) {
+                clients.push(client);
+            }
         }
     }
     for client in store.clients(None, CASELOAD_MAX).await? {

@@ -55,7 +55,11 @@ impl Mine {
         for (kind, parameter, _) in NAMED_IN {
             for me in &self.me {
                 for resource in found(state, kind, parameter, me).await? {
-                    out.extend(read::client(&resource).map(Arc::from).filter(|client| !out.contains(client)));
+                    for client in read::clients(&resource).into_iter().map(Arc::from) {
+                        if !out.contains(&client) {
+                            out.push(client);
+                        }
+                    }
                 }
             }
         }

@@ -17,7 +17,7 @@ pub async fn detect_rupture(state: &State, access: &Access, request: Request) ->
         access.read(kind)?;
     }
     let client = request.target.path[1].as_str();
-    if !access.may_see("Patient", Some(client), Right::Read, || None) {
+    if !access.may_see("Patient", &[client], Right::Read, || None) {
         return Err(Error::not_found("Patient", client));
     }
     let pipeline = &state.pipeline;
@@ -41,8 +41,8 @@ pub async fn detect_rupture(state: &State, access: &Access, request: Request) ->
         entries.retain(|entry| {
             let resource = entry.get("resource");
             let kind = resource.and_then(|one| one.get("resourceType")).and_then(Value::as_str).unwrap_or_default();
-            let of = resource.and_then(crate::fhir::read::client);
-            access.may_see(kind, of.as_deref(), Right::Read, || resource.cloned())
+            let of = resource.map(crate::fhir::read::clients).unwrap_or_default();
+            access.may_see(kind, &of, Right::Read, || resource.cloned())
         });
     }
     access.note_client(client);

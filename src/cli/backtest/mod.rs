@@ -221,9 +221,9 @@ fn first_pass(
     let resources = AtomicU64::new(0);
     let take = |resource: &serde_json::Value| {
         match record::read(resource, &context) {
-            Read::Record(record) => {
-                resources.fetch_add(1, Ordering::Relaxed);
-                return buckets.put(&record).map_err(disk);
+            Read::Records(records) => {
+                resources.fetch_add(u64::from(!records.is_empty()), Ordering::Relaxed);
+                return records.iter().try_for_each(|record| buckets.put(record)).map_err(disk);
             }
             Read::Questionnaire(stored) => {
                 questionnaires.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(stored);

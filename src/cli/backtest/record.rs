@@ -23,7 +23,8 @@ pub struct Record {
 
 /// What a resource is to the backtest.
 pub enum Read {
-    Record(Record),
+    /// One for each client whom it is about.
+    Records(Vec<Record>),
     Questionnaire(StoredQuestionnaire),
     /// Of a type, or about somebody, that the timeline does not know.
     Nothing,
@@ -53,8 +54,12 @@ pub fn read(resource: &Value, context: &read::ReadContext) -> Read {
         Fact::Patient(_) => SourceKind::Patient,
         Fact::Judgement(_) => SourceKind::Observation,
     };
-    let Some(client) = read::client(resource) else { return Read::Nothing };
-    Read::Record(Record { client, source: Source::new(kind, id), updated, version, fact: read::encode(&fact) })
+    let source = Source::new(kind, id);
+    let about = |client: String| {
+        let fact = read::fact_of(resource, Some(&client), context)?;
+        Some(Record { client, source: source.clone(), updated, version, fact: read::encode(&fact) })
+    };
+    Read::Records(read::clients(resource).into_iter().filter_map(about).collect())
 }
 
 /// The facts of one client, whatever the order and number of its records.

@@ -5,7 +5,8 @@ use super::json::{codings, each, id, text};
 use crate::domain::fact::{Appointment, AppointmentState};
 use serde_json::Value;
 
-pub fn read(resource: &Value, context: &ReadContext) -> Appointment {
+/// `client`: of several clients, the one whose coming late it is.
+pub fn read(resource: &Value, client: Option<&str>, context: &ReadContext) -> Appointment {
     let reason = reason(resource, "cancelationReason");
     let state = match text(resource, "status").unwrap_or_default() {
         "booked" => AppointmentState::Booked,
@@ -19,8 +20,9 @@ pub fn read(resource: &Value, context: &ReadContext) -> Appointment {
         "entered-in-error" => AppointmentState::Void,
         _ => AppointmentState::NotYet,
     };
-    let patient = each(resource, "participant")
-        .find(|participant| participant.get("actor").and_then(|actor| id(actor, "Patient")).is_some());
+    let patient = each(resource, "participant").find(|participant| {
+        client.is_some() && participant.get("actor").and_then(|actor| id(actor, "Patient")) == client
+    });
     let came = patient.and_then(|participant| context.to_the_minute(participant.get("period")?.get("start")));
     Appointment {
         state,

@@ -7,7 +7,7 @@ use serde_json::Value;
 ///
 /// References may be relative (`Patient/1`) or absolute URLs that end so, with or without a version. One by
 /// identifier alone, to a contained resource or to another type names nobody. Where a resource names several
-/// Patients (a group's Appointment), the first one counts. Types that belong to no Patient have none.
+/// Patients, this is the first; [`clients`] has all of them. Types that belong to no Patient have none.
 pub fn client(resource: &Value) -> Option<String> {
     let one = |key: &str| resource.get(key).and_then(|reference| id(reference, "Patient"));
     let many = |key: &str| each(resource, key).find_map(|reference| id(reference, "Patient"));
@@ -28,4 +28,35 @@ pub fn client(resource: &Value) -> Option<String> {
         _ => None,
     };
     found.map(str::to_owned)
+}
+
+/// All whose compartments it belongs to, each once, the first as [`client`] says: several where an Appointment is a
+/// group's or a couple's.
+pub fn clients(resource: &Value) -> Vec<String> {
+    let mut all: Vec<String> = client(resource).into_iter().collect();
+    if text(resource, "resourceType").is_some_and(is_shareable) {
+        let more = each(resource, "participant").filter_map(|one| id(one.get("actor")?, "Patient"));
+        for id in more {
+            if !all.iter().any(|known| known == id) {
+                all.push(id.to_owned());
+            }
+        }
+    }
+    all
+}
+
+/// Whether resources of the type can belong to several clients.
+pub fn is_shareable(kind: &str) -> bool {
+    kind == "Appointment"
+}
+
+/// [`clients`] of what is stored as text, knowing the first: the text is read only where there could be more.
+pub fn clients_of(kind: &str, first: Option<&str>, json: &str) -> Vec<String> {
+    if is_shareable(kind)
+        && json.matches("Patient/").nth(1).is_some()
+        && let Ok(resource) = serde_json::from_str(json)
+    {
+        return clients(&resource);
+    }
+    first.map(str::to_owned).into_iter().collect()
 }

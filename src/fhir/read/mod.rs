@@ -15,7 +15,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub use client::client;
+pub use client::{client, clients, clients_of};
 pub use kept::{decode, encode, keep, recall};
 pub use questionnaire::{Problem, definition};
 pub use shipped::{SHIPPED, shipped};
@@ -53,10 +53,15 @@ impl ReadContext {
     }
 }
 
-/// What a resource says for the timeline; `None` for types and resources it does not read.
+/// What a resource says for the timeline of its (first) client; `None` for types and resources it does not read.
 pub fn fact(resource: &Value, context: &ReadContext) -> Option<Fact> {
+    fact_of(resource, client(resource).as_deref(), context)
+}
+
+/// What a resource says for the timeline of this one of its clients.
+pub fn fact_of(resource: &Value, client: Option<&str>, context: &ReadContext) -> Option<Fact> {
     match json::text(resource, "resourceType")? {
-        "Appointment" => Some(Fact::Appointment(appointment::read(resource, context))),
+        "Appointment" => Some(Fact::Appointment(appointment::read(resource, client, context))),
         "Encounter" => Some(Fact::Encounter(care::encounter(resource, context))),
         "EpisodeOfCare" => Some(Fact::Episode(care::episode(resource, context))),
         "Observation" => care::judgement(resource, context).map(Fact::Judgement),

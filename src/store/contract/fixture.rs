@@ -69,6 +69,7 @@ pub fn resource(kind: Kind, id: &str, version: u64) -> Put {
         method: if version == 1 { Method::Post } else { Method::Put },
         json: format!("{kind}/{id} v{version}").into(),
         client: None,
+        sharers: Vec::new(),
         event: None,
         hash: [version as u8; 16],
         terms: Vec::new(),

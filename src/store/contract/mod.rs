@@ -5,6 +5,7 @@ mod fixture;
 mod jobs;
 mod oracle;
 mod search;
+mod sharers;
 mod writes;
 
 /// Runs each case of a module on both databases.

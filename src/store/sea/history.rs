@@ -1,7 +1,7 @@
 //! History: current and superseded versions together, newest first.
 
 use super::cursor::{self, Key as SortKey};
-use super::layout::{kind_code, kind_name};
+use super::layout::{KIND_SHARED, kind_code, kind_name};
 use super::rows::{VERSION, get, number, version};
 use super::sql::Sql;
 use crate::store::{Cursor, HistoryOf, Key, Page, Result, StoreError, Version};
@@ -69,7 +69,12 @@ pub(super) async fn history<C: ConnectionTrait>(
             if let HistoryOf::Within(kinds) = of
                 && let Some((_, Some(client))) = kinds.iter().find(|(name, _)| kind_code(name) == *kind)
             {
-                sql.push(" AND client = ").bind(client.as_ref());
+                sql.push(" AND (client = ").bind(client.as_ref());
+                if *kind == kind_code(KIND_SHARED) {
+                    sql.push(" OR (rid, version) IN (SELECT s.rid, s.version FROM sharer s WHERE s.client = ");
+                    sql.bind(client.as_ref()).push(")");
+                }
+                sql.push(")");
             }
             if let Some(since) = since {
                 sql.push(" AND updated >= ").bind(since.as_microsecond());

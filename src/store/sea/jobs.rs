@@ -35,7 +35,8 @@ const ENQUEUED_AGAIN: &str = " ON CONFLICT (client) DO UPDATE SET generation = j
 pub(super) async fn enqueue_all<C: ConnectionTrait>(db: &C, due: Timestamp) -> Result<u64> {
     let mut sql = Sql::new(db.get_database_backend(), "INSERT INTO job (client, generation, due) SELECT client, 1, ");
     sql.push("CAST(").bind(due.as_microsecond()).push(" AS BIGINT) FROM (SELECT DISTINCT client FROM resource");
-    sql.push(" WHERE client IS NOT NULL AND event IS NOT NULL AND deleted = 0) c WHERE 1 = 1 ORDER BY client");
+    sql.push(" WHERE client IS NOT NULL AND event IS NOT NULL AND deleted = 0 UNION SELECT client FROM sharer");
+    sql.push(" WHERE current = 1 AND event IS NOT NULL) c WHERE 1 = 1 ORDER BY client");
     Ok(sql.push(ENQUEUED_AGAIN).execute(db).await?.rows_affected())
 }
 

@@ -168,6 +168,9 @@ pub(super) fn kind_name(code: i16) -> Option<Kind> {
 /// The only type whose superseded facts are evidence (a session that was moved, and when).
 pub(super) const KIND_WITH_PAST_EVENTS: &str = "Appointment";
 
+/// The only type whose resources can belong to several clients, who then have rows in `sharer`.
+pub(super) const KIND_SHARED: &str = "Appointment";
+
 /// How a search parameter of a type is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {

@@ -49,16 +49,29 @@ pub(super) async fn events<C: ConnectionTrait>(db: &C, client: &str) -> Result<V
     let backend = db.get_database_backend();
     let mut sql = Sql::new(backend, "SELECT ");
     sql.push(EVENT).push(" FROM resource r WHERE r.client = ").bind(client);
-    sql.push(" AND (r.event IS NOT NULL OR r.deleted <> 0) ORDER BY r.kind, r.id");
+    sql.push(" AND (r.event IS NOT NULL OR r.deleted <> 0) UNION ALL SELECT ").push(SHARED_EVENT);
+    sql.push(" FROM sharer s JOIN resource r ON r.rid = s.rid WHERE s.client = ").bind(client);
+    sql.push(" AND s.current = 1 ORDER BY 1, 2");
     let mut events = sql.all(db).await?.iter().map(|row| event(row, true)).collect::<Result<Vec<_>>>()?;
     let mut sql = Sql::new(backend, "SELECT ");
     sql.push(EVENT).push(" FROM history r JOIN resource now ON now.rid = r.rid WHERE r.client = ").bind(client);
-    sql.push(" AND r.event IS NOT NULL AND now.client = r.client ORDER BY r.kind, r.id, r.version");
+    sql.push(" AND r.event IS NOT NULL AND (now.client = r.client OR r.client IN (").push(STILL_SHARES).push("))");
+    sql.push(" UNION ALL SELECT ").push(SHARED_EVENT);
+    sql.push(" FROM sharer s JOIN history r ON r.rid = s.rid AND r.version = s.version");
+    sql.push(" JOIN resource now ON now.rid = r.rid WHERE s.client = ").bind(client);
+    sql.push(" AND s.current = 0 AND (now.client = s.client OR s.client IN (")
+        .push(STILL_SHARES)
+        .push(")) ORDER BY 1, 2, 3");
     for row in sql.all(db).await? {
         events.push(event(&row, false)?);
     }
     Ok(events)
 }
+
+/// As `EVENT`, with the fact as it is for the client of `sharer s`.
+const SHARED_EVENT: &str = "r.kind, r.id, r.version, r.sender_updated, r.updated, r.deleted, s.event";
+/// `FROM sharer n`: those to whom the row `r` belongs now, beside the first.
+const STILL_SHARES: &str = "SELECT n.client FROM sharer n WHERE n.rid = r.rid AND n.current = 1";
 
 pub(super) async fn events_of<C: ConnectionTrait>(db: &C, kind: Kind) -> Result<Vec<StoredEvent>> {
     let mut sql = Sql::new(db.get_database_backend(), "SELECT ");
@@ -67,6 +80,9 @@ pub(super) async fn events_of<C: ConnectionTrait>(db: &C, kind: Kind) -> Result<
     sql.all(db).await?.iter().map(|row| event(row, true)).collect()
 }
 
+/// Where clients are named.
+const CLIENT_TABLES: [&str; 2] = ["resource", "sharer"];
+
 /// Clients that have facts, by hopping through the index from one to the next.
 pub(super) async fn clients<C: ConnectionTrait>(db: &C, after: Option<&str>, count: usize) -> Result<Vec<Arc<str>>> {
     let mut clients = Vec::new();
@@ -74,15 +90,23 @@ pub(super) async fn clients<C: ConnectionTrait>(db: &C, after: Option<&str>, cou
     while clients.len() < count {
         let wanted = i64::try_from(count - clients.len()).unwrap_or(i64::MAX);
         let mut sql =
-            Sql::new(db.get_database_backend(), "WITH RECURSIVE c (client, n) AS (SELECT (SELECT MIN(client)");
-        sql.push(" FROM resource WHERE client IS NOT NULL");
-        if let Some(after) = &after {
-            sql.push(" AND client > ").bind(after.as_str());
+            Sql::new(db.get_database_backend(), "WITH RECURSIVE c (client, n) AS (SELECT (SELECT MIN(m) FROM (");
+        for (place, table) in CLIENT_TABLES.iter().enumerate() {
+            sql.push(if place == 0 { "" } else { " UNION ALL " }).push("SELECT MIN(client) AS m FROM ").push(table);
+            sql.push(" WHERE client IS NOT NULL");
+            if let Some(after) = &after {
+                sql.push(" AND client > ").bind(after.as_str());
+            }
         }
-        sql.push("), CAST(1 AS BIGINT) UNION ALL SELECT (SELECT MIN(r.client) FROM resource r");
-        sql.push(" WHERE r.client > c.client), n + 1 FROM c WHERE c.client IS NOT NULL AND n < ").bind(wanted);
+        sql.push(") f), CAST(1 AS BIGINT) UNION ALL SELECT (SELECT MIN(m) FROM (");
+        for (place, table) in CLIENT_TABLES.iter().enumerate() {
+            sql.push(if place == 0 { "" } else { " UNION ALL " }).push("SELECT MIN(x.client) AS m FROM ").push(table);
+            sql.push(" x WHERE x.client > c.client");
+        }
+        sql.push(") f), n + 1 FROM c WHERE c.client IS NOT NULL AND n < ").bind(wanted);
         sql.push(") SELECT client, CASE WHEN EXISTS (SELECT 1 FROM resource r WHERE r.client = c.client");
-        sql.push(" AND r.event IS NOT NULL AND r.deleted = 0) THEN 1 ELSE 0 END AS facts");
+        sql.push(" AND r.event IS NOT NULL AND r.deleted = 0) OR EXISTS (SELECT 1 FROM sharer s");
+        sql.push(" WHERE s.client = c.client AND s.current = 1 AND s.event IS NOT NULL) THEN 1 ELSE 0 END AS facts");
         sql.push(" FROM c WHERE client IS NOT NULL ORDER BY client");
         let rows = sql.all(db).await?;
         for row in &rows {

@@ -7,10 +7,10 @@
 use super::cursor::{self, Key as SortKey};
 use super::error::broken;
 use super::filter::{Leads, any_system, condition, exact, has_rows, param_condition, rows_of};
-use super::layout::{Place, kind_code, param_code, place};
+use super::layout::{KIND_SHARED, Place, kind_code, param_code, place};
 use super::rows::{VERSION, get, key, version};
 use super::sql::Sql;
-use crate::store::{Cursor, Filter, Key, Match, Page, Prefix, Query, Result, Sort, StoreError};
+use crate::store::{Cursor, Filter, Key, Kind, Match, Page, Prefix, Query, Result, Sort, StoreError};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult};
 use std::fmt::Write;
 
@@ -107,12 +107,7 @@ pub(super) fn rows(sql: &mut Sql, query: &Query, plan: Plan) {
     };
     sql.push(" = ").bind(kind_code(query.kind));
     if let Some(client) = &query.client {
-        sql.push(" AND ");
-        match plan {
-            Plan::Client => sql.push("r.client"),
-            _ => sql.push_unindexed("r.client"),
-        };
-        sql.push(" = ").bind(client.as_ref());
+        of_client(sql.push(" AND "), query.kind, client, plan == Plan::Client);
     }
     let leads = Leads {
         id: plan == Plan::Id,
@@ -129,13 +124,37 @@ pub(super) fn rows(sql: &mut Sql, query: &Query, plan: Plan) {
     for (place, allowed) in query.allowed.iter().enumerate() {
         sql.push(if place == 0 { " AND ((1 = 1" } else { " OR (1 = 1" });
         if let Some(client) = &allowed.client {
-            sql.push(" AND ").push_unindexed("r.client").push(" = ").bind(client.as_ref());
+            of_client(sql.push(" AND "), query.kind, client, false);
         }
         for filter in &allowed.filters {
             sql.push(" AND ");
             condition(sql, query.kind, filter, Leads::default());
         }
         sql.push(if place + 1 == query.allowed.len() { "))" } else { ")" });
+    }
+}
+
+/// `r` is in the client's compartment.
+fn of_client(sql: &mut Sql, kind: Kind, client: &str, indexed: bool) {
+    let shared = kind == KIND_SHARED;
+    sql.push(if shared { "(" } else { "" });
+    if indexed {
+        sql.push("r.client")
+    } else {
+        sql.push_unindexed("r.client")
+    };
+    sql.push(" = ").bind(client);
+    if shared {
+        // An array is there before the rows are looked for, so that PostgreSQL takes both from an index.
+        let (open, close) = if sql.is_postgres() { (" = ANY(ARRAY(", "))") } else { (" IN (", ")") };
+        sql.push(" OR ");
+        if indexed {
+            sql.push("r.rid")
+        } else {
+            sql.push_unindexed("r.rid")
+        };
+        sql.push(open).push("SELECT s.rid FROM sharer s WHERE s.client = ").bind(client);
+        sql.push(" AND s.current = 1").push(close).push(")");
     }
 }
 

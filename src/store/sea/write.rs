@@ -2,7 +2,7 @@
 
 use super::error::broken;
 use super::index::{Indexed, TermRow, index};
-use super::layout::{KIND_WITH_PAST_EVENTS, kind_code};
+use super::layout::{KIND_SHARED, KIND_WITH_PAST_EVENTS, kind_code};
 use super::rows::{get, key, method_code, number};
 use super::sql::{Sql, chunks};
 use crate::store::{Key, Put, Result, StoreError};
@@ -147,6 +147,8 @@ async fn put_round<C: ConnectionTrait>(
         }
     }
     insert_behind(db, &behind).await?;
+    let shared = fresh.iter().chain(&replaced).map(|row| (row, true)).chain(behind.iter().map(|row| (row, false)));
+    insert_sharers(db, shared).await?;
     for row in fresh {
         let standing = Standing { rid: row.rid, last_version: row.put.version };
         memory.standing.insert(row.put.key, standing);
@@ -187,7 +189,7 @@ impl Memory {
 /// one that has few terms goes in a single call of several statements. (PostgreSQL takes one at a time.)
 fn fits_one_call<C: ConnectionTrait>(db: &C, row: &Row) -> bool {
     const TERMS_MAX: usize = 16;
-    db.get_database_backend() == DbBackend::Sqlite && row.indexed.terms.len() <= TERMS_MAX
+    db.get_database_backend() == DbBackend::Sqlite && row.indexed.terms.len() <= TERMS_MAX && row.put.sharers.is_empty()
 }
 
 async fn insert_one<C: ConnectionTrait>(db: &C, row: &mut Row) -> Result<()> {
@@ -206,6 +208,9 @@ async fn replace_one<C: ConnectionTrait>(db: &C, row: &Row) -> Result<()> {
     let mut sql = Sql::new(db.get_database_backend(), "");
     push_history(&mut sql, &[row.rid]);
     push_forget(sql.push("; "), &[row.rid]);
+    if row.put.key.kind == KIND_SHARED {
+        push_unshare(sql.push("; "), &[row.rid]);
+    }
     push_resources(sql.push("; "), std::slice::from_ref(row), true);
     if !row.indexed.terms.is_empty() {
         push_terms(sql.push("; "), row.indexed.terms.iter().zip(0..).map(|(term, n)| (Some(row.rid), n, term)));
@@ -227,6 +232,32 @@ async fn supersede<C: ConnectionTrait>(db: &C, rows: &[Row]) -> Result<()> {
             push(&mut sql, &rids);
             sql.execute(db).await?;
         }
+    }
+    let shared: Vec<i64> = rows.iter().filter(|row| row.put.key.kind == KIND_SHARED).map(|row| row.rid).collect();
+    for chunk in shared.chunks(KEYS_PER_STATEMENT_MAX) {
+        let mut sql = Sql::new(db.get_database_backend(), "");
+        push_unshare(&mut sql, chunk);
+        sql.execute(db).await?;
+    }
+    Ok(())
+}
+
+/// Whom a superseded version belonged to, the one after it may not.
+fn push_unshare(sql: &mut Sql, rids: &[i64]) {
+    sql.push("UPDATE sharer SET current = 0 WHERE current = 1 AND rid IN ").bind_list(rids);
+}
+
+async fn insert_sharers<'a, C: ConnectionTrait>(db: &C, rows: impl Iterator<Item = (&'a Row, bool)>) -> Result<()> {
+    let shares: Vec<_> =
+        rows.flat_map(|(row, current)| row.put.sharers.iter().map(move |sharer| (row, current, sharer))).collect();
+    for chunk in shares.chunks(RESOURCES_PER_STATEMENT_MAX) {
+        let mut sql = Sql::new(db.get_database_backend(), "INSERT INTO sharer (rid, version, client, current, event)");
+        for (place, (row, current, sharer)) in chunk.iter().enumerate() {
+            sql.push(if place == 0 { " VALUES (" } else { "), (" });
+            sql.bind(row.rid).push(", ").bind(row.put.version as i64).push(", ").bind(sharer.client.as_ref());
+            sql.push(", ").bind(i16::from(*current)).push(", ").bind(sharer.event.clone());
+        }
+        sql.push(")").execute(db).await?;
     }
     Ok(())
 }

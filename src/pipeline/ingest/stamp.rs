@@ -1,0 +1,75 @@
+//! What is ours to set on a resource, and what tells two versions apart.
+
+use crate::store::Head;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// Whether the resource carries the `meta` that we gave the version that stands.
+pub(super) fn echoes(resource: &Value, head: &Head) -> bool {
+    let Some(meta) = resource.get("meta") else { return false };
+    let version = meta.get("versionId").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    let stored = || serde_json::from_str::<Value>(&head.json).ok();
+    version == Some(head.version)
+        && stored().is_some_and(|stored| stored.pointer("/meta/lastUpdated") == meta.get("lastUpdated"))
+}
+
+/// Hash of what was sent. `meta.versionId` is left out: it is ours to give.
+#[must_use]
+pub fn content_hash(resource: &Value) -> [u8; 16] {
+    struct Sink(Sha256);
+    impl std::io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut sink = Sink(Sha256::new());
+    // Writing to a hash cannot fail.
+    if let Value::Object(object) = resource {
+        for (key, value) in object.iter().filter(|(key, _)| *key != "id") {
+            sink.0.update(key.as_bytes());
+            sink.0.update([0]);
+            if key == "meta" {
+                let mut meta = value.clone();
+                if let Some(meta) = meta.as_object_mut() {
+                    meta.remove("versionId");
+                }
+                let _ = serde_json::to_writer(&mut sink, &meta);
+            } else {
+                let _ = serde_json::to_writer(&mut sink, value);
+            }
+        }
+    }
+    let whole = sink.0.finalize();
+    let mut hash = [0; 16];
+    hash.copy_from_slice(&whole[..16]);
+    hash
+}
+
+pub(super) fn set_id(resource: &mut Value, id: &str) {
+    if let Some(object) = resource.as_object_mut() {
+        if let Some(slot) = object.get_mut("id") {
+            *slot = Value::from(id);
+        } else {
+            object.shift_insert(usize::from(object.contains_key("resourceType")), "id".into(), Value::from(id));
+        }
+    }
+}
+
+/// Sets what is ours to set: id, `meta.versionId`, `meta.lastUpdated`. Everything else stays as it was sent.
+pub fn stamp(resource: &mut Value, id: &str, version: u64, updated: Timestamp) {
+    set_id(resource, id);
+    let Some(object) = resource.as_object_mut() else { return };
+    if !object.get("meta").is_some_and(Value::is_object) {
+        let place = object.keys().position(|key| key == "id").map_or(0, |at| at + 1);
+        object.shift_insert(place, "meta".into(), Value::Object(Map::new()));
+    }
+    if let Some(meta) = object.get_mut("meta").and_then(Value::as_object_mut) {
+        meta.insert("versionId".into(), Value::from(version.to_string()));
+        meta.insert("lastUpdated".into(), Value::from(format!("{updated:.3}")));
+    }
+}

@@ -70,6 +70,7 @@ pub struct Running {
     server: JoinHandle<std::io::Result<()>>,
     worker: JoinHandle<()>,
     scribe: JoinHandle<()>,
+    keeping: JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
 
@@ -110,11 +111,13 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     pipeline.publish_device().await.map_err(broken)?;
     let metrics = Metrics::new().map_err(|error| StartError(error.to_string()))?;
     let tls = config.tls.as_ref().map(|(cert, key)| tls(cert, key)).transpose()?;
-    let smart = Smart::new(&config).map_err(StartError)?;
+    let vault = Arc::new(api::sealed::InStore(Arc::clone(&pipeline.store)));
+    let smart = Smart::new(&config, vault).map_err(StartError)?;
     let (stop, stopping) = watch::channel(false);
     // On a thread of its own: this one commits, and nobody waits for our sums.
     let (runtime, work) = (Handle::current(), worker::run(Arc::clone(&pipeline), metrics.clone(), stopping.clone()));
     let worker = tokio::task::spawn_blocking(move || runtime.block_on(work));
+    let keeping = tokio::spawn(api::housekeeping::run(Arc::clone(&pipeline), stopping.clone()));
     let (trail, scribe) = Trail::start(Arc::clone(&pipeline), stopping);
     let started = clock.now();
     let secret = clock.new_id();
@@ -138,7 +141,7 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     let server = server.map_err(|error| StartError(error.to_string()))?.run();
     let handle = server.handle();
     let server = tokio::spawn(server);
-    Ok(Running { address, state, handle, server, worker, scribe, stop })
+    Ok(Running { address, state, handle, server, worker, scribe, keeping, stop })
 }
 
 /// TLS by ourselves, 1.2 and later.
@@ -179,6 +182,7 @@ impl Running {
         self.state.pipeline.bell.notify_one();
         let _ = self.worker.await;
         let _ = self.scribe.await;
+        let _ = self.keeping.await;
     }
 }
 

@@ -56,6 +56,12 @@ pub struct Options {
     /// Requests a second that one client may send; bursts of five times as many pass [default: 100]
     #[arg(long, env = "TAUTLINE_REQUESTS_PER_SECOND")]
     pub requests_per_second: Option<u32>,
+    /// Minutes after which a launch's session ends if nobody looks; it lasts 12 hours at most [default: 60]
+    #[arg(long, env = "TAUTLINE_SESSION_IDLE_MINUTES")]
+    pub session_idle_minutes: Option<u32>,
+    /// Sessions of launches at once [default: 10000]
+    #[arg(long, env = "TAUTLINE_SESSIONS_MAX")]
+    pub sessions_max: Option<u32>,
 }
 
 /// The file. An unknown key refuses to start, naming it.
@@ -72,6 +78,8 @@ struct File {
     tls_cert_file: Option<PathBuf>,
     tls_key_file: Option<PathBuf>,
     requests_per_second: Option<u32>,
+    session_idle_minutes: Option<u32>,
+    sessions_max: Option<u32>,
     #[serde(default)]
     issuers: Vec<Issuer>,
     #[serde(default)]
@@ -144,6 +152,10 @@ pub struct Config {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Of one client; bursts of five times as many pass.
     pub requests_per_second: u32,
+    /// A session ends when nobody looks for so long.
+    pub session_idle_minutes: u32,
+    /// Sessions at once.
+    pub sessions_max: u32,
     pub issuers: Vec<Issuer>,
     pub clients: Vec<Client>,
     pub ehrs: Vec<Ehr>,
@@ -205,12 +217,19 @@ impl Config {
         if requests_per_second == 0 {
             return Err(ConfigError("requests_per_second must be 1 or more".into()));
         }
+        let session_idle_minutes = options.session_idle_minutes.or(file.session_idle_minutes).unwrap_or(60);
+        let sessions_max = options.sessions_max.or(file.sessions_max).unwrap_or(10_000);
+        if session_idle_minutes == 0 || sessions_max == 0 {
+            return Err(ConfigError("session_idle_minutes and sessions_max must be 1 or more".into()));
+        }
         Ok(Self {
             listen,
             database_url,
             signing_key_file,
             tls,
             requests_per_second,
+            session_idle_minutes,
+            sessions_max,
             base_url: base_url.trim_end_matches('/').to_owned(),
             auth,
             zone,

@@ -2,12 +2,11 @@
 
 use super::State;
 use crate::error::Result;
-use crate::smart::session::{Session, Written};
+use crate::smart::session::Session;
 use crate::smart::write_back::{self, Kept};
 use crate::store::Query;
 use actix_web::web;
 use serde_json::Value;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Flags of one client that are written.
@@ -25,11 +24,9 @@ pub fn keep_in_step(state: &web::Data<State>, session: Session) {
     }
     let state = state.clone();
     tokio::spawn(async move {
-        let mut written = session.written.lock().await;
         settled(&state).await;
-        match write(&state, &session, &written).await {
-            Ok(done) => *written = done,
-            Err(error) => tracing::warn!(%error, "flags could not be written to the record system"),
+        if let Err(error) = write(&state, &session).await {
+            tracing::warn!(%error, "flags could not be written to the record system");
         }
     });
 }
@@ -47,17 +44,12 @@ async fn settled(state: &State) {
     }
 }
 
-/// What stands written now: ids and versions of the Flags, empty where not all could be.
-async fn write(state: &State, session: &Session, before: &Written) -> Result<Written> {
+async fn write(state: &State, session: &Session) -> Result<()> {
     let Some(ehr) = state.smart.launches.as_ref().and_then(|launches| launches.ehrs.get(session.ehr)) else {
-        return Ok(Vec::new());
+        return Ok(());
     };
     let query = Query { kind: "Flag", client: session.patient.clone(), count: FLAGS_MAX, ..Query::default() };
     let flags = state.pipeline.store.search(&query).await?.versions;
-    let now: Vec<_> = flags.iter().map(|flag| (Arc::clone(&flag.key.id), flag.version)).collect();
-    if now == *before {
-        return Ok(now);
-    }
     let (mut failed, mut changed) = (0_usize, 0_usize);
     for flag in &flags {
         let Ok(resource) = serde_json::from_str::<Value>(&flag.json) else { continue };
@@ -72,5 +64,5 @@ async fn write(state: &State, session: &Session, before: &Written) -> Result<Wri
         }
     }
     tracing::info!(changed, failed, "flags of a client brought in step with the record system");
-    Ok(if failed == 0 { now } else { Vec::new() })
+    Ok(())
 }

@@ -4,38 +4,37 @@
 //! two patients stay apart. The cookies are written by hand, for `Partitioned`.
 
 use super::access::{Access, Holder};
-use super::pages::{html, notice};
-use super::{State, auth};
+use super::pages::{csrf, html, notice, same};
+use super::{State, auth, launched, token};
 use crate::error::{Error, Result};
 use crate::fhir::audit::Asker;
-use crate::fhir::check;
-use crate::fhir::outcome::{Issue, IssueType};
-use crate::pipeline::ingest::{Action, Target, Write};
+use crate::fhir::outcome::IssueType;
 use crate::smart::fetch::oauth_error;
-use crate::smart::launch::{LaunchError, PENDING_SECONDS};
-use crate::smart::session::{Ending, Session};
-use crate::smart::{pull, scope};
-use crate::store::Query;
+use crate::smart::launch::{LaunchError, Launches, PENDING_SECONDS};
+use crate::smart::scope;
+use crate::smart::session::Session;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-/// Resources written at once.
-const CHUNK_MAX: usize = 500;
+/// Cookies of a browser that are looked at.
+const COOKIES_MAX: usize = 100;
+/// What cookies of sessions begin with, and those of launches.
+const SESSION_COOKIE: &str = "__Host-tautline-";
+const LAUNCH_COOKIE: &str = "__Host-tautline-launch-";
 
 fn short(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn launch_cookie(state: &str) -> String {
-    format!("__Host-tautline-launch-{}", short(state))
+    format!("{LAUNCH_COOKIE}{}", short(state))
 }
 
 /// Of a patient's session, or of a practitioner's own.
 fn session_cookie(patient: Option<&str>) -> String {
-    patient.map_or_else(|| "__Host-tautline-caseload".into(), |id| format!("__Host-tautline-{}", short(id)))
+    format!("{SESSION_COOKIE}{}", patient.map_or_else(|| "caseload".into(), short))
 }
 
 fn set_cookie(name: &str, value: &str, seconds: Option<i64>) -> String {
@@ -43,12 +42,19 @@ fn set_cookie(name: &str, value: &str, seconds: Option<i64>) -> String {
     format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=None; Partitioned{age}")
 }
 
-fn cookie<'a>(http: &'a HttpRequest, name: &str) -> Option<&'a str> {
+fn cookies(http: &HttpRequest) -> impl Iterator<Item = (&str, &str)> {
     let headers = http.headers().get_all(header::COOKIE);
-    headers.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(';')).find_map(|pair| {
-        let (key, value) = pair.trim().split_once('=')?;
-        (key == name).then_some(value)
-    })
+    let pairs = headers.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(';'));
+    pairs.filter_map(|pair| pair.trim().split_once('=')).take(COOKIES_MAX)
+}
+
+fn cookie<'a>(http: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    cookies(http).find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// Names and secrets of the sessions that the browser says it has.
+fn sessions(http: &HttpRequest) -> impl Iterator<Item = (&str, &str)> {
+    cookies(http).filter(|(name, _)| name.starts_with(SESSION_COOKIE) && !name.starts_with(LAUNCH_COOKIE))
 }
 
 fn parameter(http: &HttpRequest, name: &str) -> Option<String> {
@@ -64,11 +70,12 @@ fn failed(state: &State, error: LaunchError) -> HttpResponse {
     let status = match error {
         LaunchError::Away => StatusCode::BAD_GATEWAY,
         LaunchError::Full => StatusCode::TOO_MANY_REQUESTS,
+        LaunchError::Unkept => StatusCode::SERVICE_UNAVAILABLE,
         LaunchError::NotStaff | LaunchError::Denied(_) => StatusCode::FORBIDDEN,
         _ => StatusCode::BAD_REQUEST,
     };
     let mut response = html(state, status, notice("This launch did not work", &error.to_string()));
-    if error == LaunchError::Full {
+    if matches!(error, LaunchError::Full | LaunchError::Unkept) {
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
     }
     response
@@ -128,17 +135,25 @@ pub async fn callback(state: web::Data<State>, http: HttpRequest) -> HttpRespons
         return html(&state, StatusCode::BAD_REQUEST, notice("This launch did not work", text));
     };
     if let Some(error) = parameter(&http, "error") {
-        launches.refuse(&named);
-        return with_cookie(failed(&state, LaunchError::Denied(oauth_error(&error).unwrap_or("refused"))), &used);
+        let denied = LaunchError::Denied(oauth_error(&error).unwrap_or("refused"));
+        let told = launches.refuse(&named, browser, state.pipeline.clock.now()).await.err().unwrap_or(denied);
+        return with_cookie(failed(&state, told), &used);
     }
     let code = parameter(&http, "code").unwrap_or_default();
     let issuer = parameter(&http, "iss");
     let now = state.pipeline.clock.now();
     match launches.finish(&named, &code, browser, issuer.as_deref(), now).await {
         Err(error) => with_cookie(failed(&state, error), &used),
-        Ok((name, session)) => {
-            let patient = session.patient.clone();
-            let there = match &patient {
+        Ok(entered) => {
+            let session = &entered.session;
+            let name = session_cookie(session.patient.as_deref());
+            let mut set = vec![used];
+            match replaced(launches, &http, &name, session, now).await {
+                Ok(others) => set.extend(others),
+                Err(error) => return with_cookie(failed(&state, error), &set[0]),
+            }
+            set.push(set_cookie(&name, entered.secret(), None));
+            let there = match &session.patient {
                 // The one intent we know leads to the answers.
                 Some(id) if session.moment.intent.as_deref() == Some("afterwards") => {
                     format!("/app/patients/{id}?launched#afterwards")
@@ -146,10 +161,75 @@ pub async fn callback(state: web::Data<State>, http: HttpRequest) -> HttpRespons
                 Some(id) => format!("/app/patients/{id}?launched"),
                 None => "/app/caseload?launched".to_owned(),
             };
-            let kept = set_cookie(&session_cookie(patient.as_deref()), &name, None);
-            read_from_ehr(&state, session, auth::address(&http));
-            redirect(&there, &[used, kept])
+            launched::read(&state, entered.session, entered.user_name, auth::address(&http));
+            redirect(&there, &set)
         }
+    }
+}
+
+/// Ends what a launch takes the place of: the same browser's session of the same name, and those of somebody else who
+/// launched from the same EHR. What clears the cookies of the others.
+async fn replaced(
+    launches: &Launches,
+    http: &HttpRequest,
+    name: &str,
+    session: &Session,
+    now: Timestamp,
+) -> std::result::Result<Vec<String>, LaunchError> {
+    let mut cleared = Vec::new();
+    for (other, secret) in sessions(http) {
+        if other == name {
+            launches.end(secret, now).await?;
+        } else if let Some(old) = launches.peek(secret, now).await?
+            && old.iss == session.iss
+            && old.fhir_user != session.fhir_user
+        {
+            launches.end(secret, now).await?;
+            cleared.push(set_cookie(other, "", Some(0)));
+        }
+    }
+    Ok(cleared)
+}
+
+/// Signs out of everything that this browser has open here: no process takes its cookies any more, and the EHR is told
+/// that its tokens are not needed.
+pub async fn sign_out(state: web::Data<State>, http: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let Some(launches) = &state.smart.launches else { return failed(&state, LaunchError::Unlisted) };
+    let now = state.pipeline.clock.now();
+    let form = token::form(&http, payload).await.unwrap_or_default();
+    let of = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).unwrap_or_default();
+    let shown = cookie(&http, &session_cookie(Some(of("patient")).filter(|id| !id.is_empty())));
+    let known = match shown {
+        Some(secret) => launches.peek(secret, now).await,
+        None => Ok(None),
+    };
+    let ended = match known {
+        Ok(Some(session)) if same(of("csrf"), &csrf(&session.csrf(), SIGN_OUT)) => {
+            let mut cleared = Vec::new();
+            let mut failure = None;
+            for (name, secret) in sessions(&http) {
+                match launches.sign_out(secret, now).await {
+                    Ok(()) => cleared.push(set_cookie(name, "", Some(0))),
+                    Err(error) => failure = Some(error),
+                }
+            }
+            failure.map_or(Ok(cleared), Err)
+        }
+        // Whoever is not signed in is signed out.
+        Ok(None) => Ok(sessions(&http).map(|(name, _)| set_cookie(name, "", Some(0))).collect()),
+        Ok(Some(_)) => {
+            let text = "The form was not sent from this page. Please go back, reload and try again.";
+            return html(&state, StatusCode::FORBIDDEN, notice("That did not work", text));
+        }
+        Err(error) => Err(error),
+    };
+    match ended {
+        Ok(cleared) => {
+            let text = "You are signed out here. To come back, open Tautline from the client's chart.";
+            let response = html(&state, StatusCode::OK, notice("Signed out", text));
+            cleared.iter().fold(response, |response, cookie| with_cookie(response, cookie))
+        }
+        Err(error) => failed(&state, error),
     }
 }
 
@@ -167,18 +247,26 @@ pub async fn keys(state: web::Data<State>) -> HttpResponse {
 }
 
 /// The session in which a page about this client (or the caseload) may be drawn, if the browser has one.
-pub async fn session(state: &State, http: &HttpRequest, client: Option<&str>) -> Option<Session> {
-    let launches = state.smart.launches.as_ref()?;
+///
+/// # Errors
+/// The database or the EHR is away.
+pub async fn session(state: &State, http: &HttpRequest, client: Option<&str>) -> Result<Option<Session>> {
+    let Some(launches) = &state.smart.launches else { return Ok(None) };
     let now = state.pipeline.clock.now();
     let own = client.and_then(|client| cookie(http, &session_cookie(Some(client))));
     for name in [own, cookie(http, &session_cookie(None))].into_iter().flatten() {
-        if let Some(session) = launches.session(name, now).await
+        if let Some(session) = launches.session(name, now).await.map_err(away)?
             && client.is_none_or(|client| launches.reaches(&session, client))
         {
-            return Some(session);
+            return Ok(Some(session));
         }
     }
-    None
+    Ok(None)
+}
+
+/// A session that cannot be looked at now is not one that has ended.
+pub fn away(error: LaunchError) -> Error {
+    Error { retry_after_seconds: Some(5), ..Error::new(IssueType::Transient, error.to_string()) }
 }
 
 /// Whether the browser came back from a launch without the cookie that it was given.
@@ -203,9 +291,9 @@ pub fn access(state: &State, session: &Session, address: Option<String>) -> Acce
     Access::of(holder, asker(session, address), state.pipeline.term_context())
 }
 
-fn asker(session: &Session, address: Option<String>) -> Asker {
+pub(super) fn asker(session: &Session, address: Option<String>) -> Asker {
     Asker {
-        issuer: Some(session.iss.to_string()),
+        issuer: Some(session.iss.clone()),
         client_id: Some("launch".into()),
         subject: None,
         fhir_user: session.fhir_user.clone(),
@@ -223,93 +311,6 @@ pub fn performer(state: &State, session: &Session) -> Option<String> {
     known.then(|| format!("{kind}/{}", ehr.local_id(kind, id)))
 }
 
-/// Reads what the EHR has of the patient, in the background; the page says how far it is.
-fn read_from_ehr(state: &web::Data<State>, session: Session, address: Option<String>) {
-    let pushes = |state: &State| {
-        state.smart.launches.as_ref().and_then(|launches| launches.ehrs.get(session.ehr)).is_none_or(|ehr| ehr.pushes)
-    };
-    if session.patient.is_none() || pushes(state) {
-        session.progress.done.store(true, Ordering::Release);
-        super::flags::keep_in_step(state, session);
-        return;
-    }
-    let state = state.clone();
-    tokio::spawn(async move {
-        let _ending = Ending(Arc::clone(&session.progress));
-        let Some(ehr) = state.smart.launches.as_ref().and_then(|launches| launches.ehrs.get(session.ehr)) else {
-            return;
-        };
-        let found = pull::read_all(ehr, &session, &session.progress).await;
-        if let Err(error) = keep(&state, &session, address, found).await {
-            super::respond::log(&error);
-            tracing::warn!(status = error.status, "what a record system holds could not be kept");
-            pull::KINDS.iter().for_each(|kind| session.progress.note_unread(kind));
-        }
-        super::flags::keep_in_step(&state, session);
-    });
-}
-
-/// Keeps what was read, through the intake that pushed bundles take. What does not pass its check is left out; what
-/// was read before and is not there any more is deleted.
-async fn keep(state: &State, session: &Session, address: Option<String>, found: pull::Found) -> Result<()> {
-    let holder = Holder {
-        grants: scope::grants("patient/*.cud"),
-        patient: session.patient.as_deref().map(str::to_owned),
-        fhir_user: None,
-    };
-    let access = Access::of(holder, asker(session, address), state.pipeline.term_context());
-    let mut left_out = 0_usize;
-    let mut seen = std::collections::HashSet::new();
-    let mut writes = Vec::new();
-    for (kind, resource) in found.resources {
-        let Some(id) = resource.get("id").and_then(serde_json::Value::as_str).map(str::to_owned) else { continue };
-        if check::check(&resource).iter().any(Issue::refuses) || !super::rest::is_id(&id) {
-            left_out += 1;
-            session.progress.note_unread(kind);
-            // It is there, whatever it says: what an earlier reading kept of it stays.
-            seen.insert((kind, id));
-            continue;
-        }
-        if seen.insert((kind, id.clone())) {
-            let action = Action::Update { target: Target::Id(id), resource, if_match: None, must_be_new: false };
-            writes.push(Write { kind, full_url: None, prefix: String::new(), action });
-        }
-    }
-    if left_out > 0 {
-        tracing::warn!(left_out, "resources of a record system are no valid R4 and were left out");
-    }
-    for kind in found.whole {
-        for id in kept_before(state, session, kind).await? {
-            if !seen.contains(&(kind, id.clone())) {
-                let action = Action::Delete { target: Target::Id(id), if_match: None };
-                writes.push(Write { kind, full_url: None, prefix: String::new(), action });
-            }
-        }
-    }
-    while !writes.is_empty() {
-        let rest = writes.split_off(writes.len().min(CHUNK_MAX));
-        state.pipeline.write_by(&access, std::mem::replace(&mut writes, rest)).await?;
-    }
-    Ok(())
-}
-
-/// Ids of what earlier launches of this EHR's read of the patient.
-async fn kept_before(state: &State, session: &Session, kind: &'static str) -> Result<Vec<String>> {
-    let ehr = state.smart.launches.as_ref().and_then(|launches| launches.ehrs.get(session.ehr));
-    let (Some(ehr), Some(patient)) = (ehr, &session.patient) else { return Ok(Vec::new()) };
-    let mut query = Query { kind, client: Some(Arc::clone(patient)), count: CHUNK_MAX, ..Query::default() };
-    let mut ids = Vec::new();
-    loop {
-        let page = state.pipeline.store.search(&query).await?;
-        let all = page.versions.iter().map(|version| version.key.id.to_string());
-        ids.extend(all.filter(|id| id.starts_with(&ehr.prefix())));
-        match page.next {
-            Some(next) => query.after = Some(next),
-            None => return Ok(ids),
-        }
-    }
-}
-
 /// The words for somebody who has no session.
 #[must_use]
 pub fn nobody(http: &HttpRequest) -> Error {
@@ -324,6 +325,9 @@ pub fn nobody(http: &HttpRequest) -> Error {
 
 const ENDED: &str = "Open this page from the client's chart in your record system. If you had it open, your sign-in has \
                      ended: launch again.";
+
+/// What the token of the form that signs out is made with, beside the session.
+pub const SIGN_OUT: &str = "sign-out";
 
 /// For a session whose token the EHR does not take any more.
 #[must_use]

@@ -8,14 +8,17 @@ mod discovery;
 mod flags;
 mod format;
 mod health;
+pub mod housekeeping;
 mod http;
 mod judgements;
 mod launch;
+mod launched;
 pub mod metrics;
 mod origin;
 mod pages;
 pub mod respond;
 pub mod rest;
+pub mod sealed;
 mod token;
 
 use crate::config::Config;
@@ -60,6 +63,7 @@ pub fn configure(service: &mut web::ServiceConfig) {
         .route("/fhir/.well-known/smart-configuration", web::get().to(discovery::smart_configuration))
         .route("/fhir/.well-known/smart-configuration", web::method(Method::OPTIONS).to(discovery::preflight))
         .route("/fhir/metadata", web::method(Method::OPTIONS).to(discovery::preflight))
+        .route("/app/sign-out", web::post().to(launch::sign_out))
         .service(web::scope("/app").configure(pages::configure))
         .configure(bulk::configure)
         .service(

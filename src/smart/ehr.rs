@@ -41,6 +41,8 @@ pub(super) struct Described {
     pub issuer: Option<String>,
     pub authorize: String,
     pub token: String,
+    /// Where tokens that are not needed any more are handed back (RFC 7009).
+    revoke: Option<String>,
     keys: Option<RemoteKeys>,
 }
 
@@ -120,12 +122,23 @@ impl Ehr {
             issuer: text("issuer"),
             authorize: endpoint("authorization_endpoint")?,
             token: endpoint("token_endpoint")?,
+            revoke: text("revocation_endpoint").filter(|url| self.fetcher.allowed(url).is_ok()),
             keys: text("jwks_uri")
                 .filter(|url| self.fetcher.allowed(url).is_ok())
                 .map(|url| RemoteKeys::new(Source::Url(url), self.fetcher.clone())),
         });
         *lock(&self.described) = Some((Instant::now(), Arc::clone(&described)));
         Ok(described)
+    }
+
+    /// Hands a token back; whether that works is the EHR's business.
+    pub(super) async fn revoke(&self, token: &str, now: Timestamp) {
+        let Ok(described) = self.described().await else { return };
+        if let Some(url) = &described.revoke
+            && let Err(LaunchError::Away | LaunchError::Denied(_)) = self.ask(url, &[("token", token)], now).await
+        {
+            tracing::warn!("a record system did not take a token back");
+        }
     }
 
     /// Asks the token endpoint, showing who we are.

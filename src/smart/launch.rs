@@ -1,26 +1,26 @@
 //! The launch from an EHR (SMART App Launch 2.2), and the sessions that come of it.
 //!
-//! Only EHRs of the operator's list are contacted. Launches that wait and sessions live in memory: a restart means
-//! "launch again", and several processes behind one address need sticky sessions.
+//! Only EHRs of the operator's list are contacted. Launches that wait and sessions are in the vault: any process may
+//! go on where another began.
 
 use super::ehr::{Ehr, identity, is_id, of_fetch};
 use super::pull;
-use super::session::{Moment, Session, until};
-use crate::config;
+use super::session::{Kept, Moment, Session, until};
+use super::vault::{Away, Secret, Shelf, Vault};
+use crate::config::Config;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Launches that wait for their callback, at most; and how long one may wait.
-const PENDING_MAX: usize = 10_000;
+const PENDING_MAX: u64 = 10_000;
 pub const PENDING_SECONDS: i64 = 600;
-/// Sessions at most; and how long one may last, however often its token is renewed.
-const SESSIONS_MAX: usize = 10_000;
+/// How long a session may last, however often its token is renewed.
 pub(super) const SESSION_SECONDS_MAX: i64 = 12 * 60 * 60;
 /// Longest `launch`, `code` and `state`, bytes.
 const PARAMETER_BYTES_MAX: usize = 8 * 1024;
@@ -48,17 +48,25 @@ pub enum LaunchError {
         "This launch names no client, and does not show that a therapist signed in. Please launch from a client's chart."
     )]
     Nobody,
-    #[error("Too many launches at once. Please try again in a moment.")]
+    #[error("Too many people have launched at once. Please try again in a moment.")]
     Full,
+    #[error("Sign-ins cannot be kept at the moment. Please try again in a moment.")]
+    Unkept,
 }
 
-/// A launch that waits.
+impl From<Away> for LaunchError {
+    fn from(_: Away) -> Self {
+        Self::Unkept
+    }
+}
+
+/// A launch that waits, sealed by the browser's secret.
+#[derive(Serialize, Deserialize)]
 struct Pending {
-    ehr: usize,
-    browser: [u8; 32],
+    iss: String,
+    state: String,
     verifier: String,
     nonce: String,
-    until: Timestamp,
 }
 
 /// What the browser gets when it begins.
@@ -70,12 +78,29 @@ pub struct Begun {
     pub browser: String,
 }
 
+/// A launch that has led to a session.
+pub struct Entered {
+    pub session: Session,
+    /// Who signed in, where the `id_token` says so.
+    pub user_name: Option<String>,
+}
+
+impl Entered {
+    /// For the browser's cookie.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        self.session.secret.text()
+    }
+}
+
 /// The EHRs of the list, the launches that wait and the sessions.
 pub struct Launches {
     pub ehrs: Vec<Ehr>,
     pub redirect_uri: String,
-    pending: Mutex<HashMap<String, Pending>>,
-    pub(super) sessions: Mutex<HashMap<[u8; 32], Session>>,
+    /// How long nobody may look before a session ends.
+    pub(super) idle: SignedDuration,
+    pub(super) sessions_max: u64,
+    pub(super) vault: Arc<dyn Vault>,
 }
 
 /// 256 random bits, for URLs and cookies.
@@ -99,12 +124,13 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Launches {
     /// # Errors
     /// A setting that cannot be; the text says what to do.
-    pub fn new(ehrs: &[config::Ehr], base_url: &str) -> Result<Self, String> {
+    pub fn new(config: &Config, vault: Arc<dyn Vault>) -> Result<Self, String> {
         Ok(Self {
-            ehrs: ehrs.iter().map(Ehr::new).collect::<Result<_, _>>()?,
-            redirect_uri: format!("{base_url}/callback"),
-            pending: Mutex::default(),
-            sessions: Mutex::default(),
+            ehrs: config.ehrs.iter().map(Ehr::new).collect::<Result<_, _>>()?,
+            redirect_uri: format!("{}/callback", config.base_url),
+            idle: SignedDuration::from_mins(i64::from(config.session_idle_minutes)),
+            sessions_max: config.sessions_max.into(),
+            vault,
         })
     }
 
@@ -145,24 +171,33 @@ impl Launches {
                 pairs.append_pair("launch", launch);
             }
         }
-        let mut pending = lock(&self.pending);
-        if pending.len() >= PENDING_MAX {
-            pending.retain(|_, one| one.until > now);
-            if pending.len() >= PENDING_MAX {
-                return Err(LaunchError::Full);
-            }
-        }
+        let pending = Pending { iss: ehr.iss.clone(), state: state.clone(), verifier, nonce };
         let until = now + SignedDuration::from_secs(PENDING_SECONDS);
-        pending.insert(state.clone(), Pending { ehr: at, browser: hash(&browser), verifier, nonce, until });
+        let row = Secret::new(&browser).seal(Shelf::Launch, &pending, until).ok_or(LaunchError::Full)?;
+        if !self.vault.insert(row, now, PENDING_MAX).await? {
+            return Err(LaunchError::Full);
+        }
         Ok(Begun { url: url.to_string(), state, browser })
     }
 
-    /// Forgets a launch that the EHR refused.
-    pub fn refuse(&self, state: &str) {
-        lock(&self.pending).remove(state);
+    /// Takes out what waits for this browser: it is used up.
+    async fn pending(&self, state: &str, browser: &str, now: Timestamp) -> Result<Pending, LaunchError> {
+        let secret = Secret::new(browser);
+        let row = self.vault.take(Shelf::Launch, &secret.name(), now).await?;
+        let pending: Option<Pending> = row.and_then(|row| secret.open(&row));
+        // Of hashes: nothing is learned from how long it takes.
+        pending.filter(|one| hash(&one.state) == hash(state)).ok_or(LaunchError::State)
     }
 
-    /// Ends a launch: a session under a new, random name.
+    /// Forgets a launch that the EHR refused.
+    ///
+    /// # Errors
+    /// There is none of this browser's; the database is away.
+    pub async fn refuse(&self, state: &str, browser: &str, now: Timestamp) -> Result<(), LaunchError> {
+        self.pending(state, browser, now).await.map(drop)
+    }
+
+    /// Ends a launch: a session under a new, random secret.
     ///
     /// # Errors
     /// See [`LaunchError`]. The launch is used up either way.
@@ -173,13 +208,13 @@ impl Launches {
         browser: &str,
         named_issuer: Option<&str>,
         now: Timestamp,
-    ) -> Result<(String, Session), LaunchError> {
-        let pending = lock(&self.pending).remove(state).filter(|one| one.until > now).ok_or(LaunchError::State)?;
-        // Of hashes: nothing is learned from how long it takes.
-        if pending.browser != hash(browser) || code.is_empty() || code.len() > PARAMETER_BYTES_MAX {
+    ) -> Result<Entered, LaunchError> {
+        let pending = self.pending(state, browser, now).await?;
+        let at = self.ehrs.iter().position(|ehr| ehr.iss == pending.iss).ok_or(LaunchError::Unlisted)?;
+        if code.is_empty() || code.len() > PARAMETER_BYTES_MAX {
             return Err(LaunchError::State);
         }
-        let ehr = &self.ehrs[pending.ehr];
+        let ehr = &self.ehrs[at];
         let described = ehr.described().await?;
         // RFC 9207: an answer that names another issuer was mixed up.
         if let (Some(named), Some(own)) = (named_issuer, described.issuer.as_deref())
@@ -228,35 +263,24 @@ impl Launches {
             return Err(LaunchError::Denied("insufficient_scope"));
         }
         let moment = Moment::read(ehr, &answer).await;
-        let session = Session {
-            ehr: pending.ehr,
-            iss: ehr.iss.as_str().into(),
-            patient: remote.map(|id| ehr.local_id("Patient", id).into()),
-            remote_patient: remote.map(Arc::from),
+        let kept = Kept {
+            iss: ehr.iss.clone(),
+            remote_patient: remote.map(str::to_owned),
             fhir_user,
             scope: scope.to_owned(),
             token: token.into(),
-            refresh: text("refresh_token").map(Arc::from),
+            refresh: text("refresh_token").map(str::to_owned),
             until: until(&answer, now),
             ends: now + SignedDuration::from_secs(SESSION_SECONDS_MAX),
-            progress: Arc::default(),
-            moment: Arc::new(moment),
-            renewing: Arc::default(),
-            written: Arc::default(),
-            csrf: random()?.into(),
+            moment,
         };
-        if let Some(name) = user_name {
-            let _ = session.progress.user_name.set(name);
-        }
-        let name = random()?;
-        let mut sessions = lock(&self.sessions);
-        if sessions.len() >= SESSIONS_MAX {
-            sessions.retain(|_, one| one.ends > now && (one.refresh.is_some() || one.until > now));
-            if sessions.len() >= SESSIONS_MAX {
-                return Err(LaunchError::Full);
-            }
-        }
-        sessions.insert(hash(&name), session.clone());
-        Ok((name, session))
+        let session = Session {
+            secret: Secret::new(&random()?),
+            ehr: at,
+            patient: remote.map(|id| ehr.local_id("Patient", id).into()),
+            kept: Arc::new(kept),
+        };
+        self.keep(&session, now).await?;
+        Ok(Entered { session, user_name })
     }
 }

@@ -15,6 +15,7 @@ pub mod signing;
 pub mod style;
 pub mod systems;
 pub mod token;
+pub mod vault;
 pub mod write_back;
 
 use crate::config::{self, Auth, Config};
@@ -25,10 +26,11 @@ use launch::Launches;
 use limit::Limiter;
 use serde_json::{Value, json};
 use signing::Signing;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use systems::{System, Systems};
 use token::Issuer;
+use vault::Vault;
 
 /// Failed or nameless requests of one address: a second, and at once.
 const STRANGERS: (f64, f64) = (20.0, 200.0);
@@ -60,7 +62,7 @@ impl Smart {
     ///
     /// # Errors
     /// A setting that cannot be; the text says what to do.
-    pub fn new(config: &Config) -> Result<Self, String> {
+    pub fn new(config: &Config, vault: Arc<dyn Vault>) -> Result<Self, String> {
         fetch::install_tls();
         let base = config.base_url.clone();
         let rate = f64::from(config.requests_per_second);
@@ -78,7 +80,7 @@ impl Smart {
             return Ok(smart);
         }
         if !config.ehrs.is_empty() {
-            smart.launches = Some(Launches::new(&config.ehrs, &config.base_url)?);
+            smart.launches = Some(Launches::new(config, vault)?);
         }
         for issuer in &config.issuers {
             let (issuer, fetcher) = remote(issuer, &config.fhir_base())?;

@@ -3,6 +3,7 @@
 //! Three colours are taken (background, text, highlight) of a document by the EHR that may be anything. They reach
 //! the browser as a stylesheet of variables made from nine hexadecimal pairs: nothing else of the document does.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Contrast that text needs (WCAG 2.2, 1.4.3).
@@ -12,11 +13,11 @@ const ON_LIGHT: [Colour; 4] = [Colour(0x55626f), Colour(0xa94a12), Colour(0x2a6a
 const ON_DARK: [Colour; 4] = [Colour(0xa3b0bd), Colour(0xf2a76f), Colour(0x86c9a4), Colour(0xff9aa5)];
 
 /// sRGB, `0xRRGGBB`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Colour(u32);
 
 /// Colours that go together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Palette {
     background: Colour,
     text: Colour,

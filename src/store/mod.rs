@@ -304,6 +304,16 @@ pub struct Job {
     pub due: Timestamp,
 }
 
+/// Bytes that a secret alone opens, under the digest of that secret; gone after `until`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Which sort of thing it is.
+    pub shelf: i16,
+    pub name: [u8; 32],
+    pub bytes: Vec<u8>,
+    pub until: Timestamp,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Lost a race (serialisation failure, unique key): the caller may try again from the start.
@@ -356,6 +366,20 @@ pub trait Store: Send + Sync {
     async fn next_due(&self) -> Result<Option<Timestamp>>;
     /// Jobs due at `now`, claimed or not.
     async fn pending(&self, now: Timestamp) -> Result<u64>;
+
+    /// Keeps it where none of its name stands, and fewer than `most` of its shelf do; whether it did.
+    async fn seal(&self, sealed: &Sealed, now: Timestamp, most: u64) -> Result<bool>;
+    /// In place of what stands under its name, letting go of it; whether something did.
+    async fn reseal(&self, sealed: &Sealed) -> Result<bool>;
+    async fn sealed(&self, shelf: i16, name: &[u8; 32], now: Timestamp) -> Result<Option<Sealed>>;
+    /// Takes it away: of several who ask, one gets it.
+    async fn unseal(&self, shelf: i16, name: &[u8; 32], now: Timestamp) -> Result<Option<Sealed>>;
+    /// It stays until then.
+    async fn extend(&self, shelf: i16, name: &[u8; 32], until: Timestamp) -> Result<()>;
+    /// Nobody else holds it until then; `false`: somebody does, or it is gone.
+    async fn hold(&self, shelf: i16, name: &[u8; 32], now: Timestamp, until: Timestamp) -> Result<bool>;
+    /// Takes away what is past its time.
+    async fn sweep(&self, now: Timestamp) -> Result<u64>;
 
     /// Reachable and migrated.
     async fn ready(&self) -> Result<()>;

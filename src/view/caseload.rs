@@ -39,6 +39,7 @@ pub fn caseload(model: &CaseloadModel) -> Markup {
                 p class="small legend" { (ui::STRIP_LEGEND) }
             }
             @if let Some(rule) = &model.rule { p class="small soft" { (rule) } }
+            (super::sign_out(&model.base_path, None, model.sign_out.as_deref()))
         }
     };
     document(&model.base_path, model.manner.locale, ui::CASELOAD, model.palette.as_deref(), &body)

@@ -25,6 +25,7 @@ pub fn small_print(model: &PageModel, record: &Record) -> Markup {
                 summary { (ui::ALL_VALUES) }
                 (values(model, record))
             }
+            (super::sign_out(&model.base_path, Some(model.id), model.sign_out.as_deref()))
         }
     }
 }

@@ -63,6 +63,19 @@ pub fn message(base_path: &str, title: &str, text: &str) -> String {
     document(base_path, Locale::En, title, None, &body).into_string()
 }
 
+/// Ends the session of this client's page, or of the caseload.
+fn sign_out(base_path: &str, client: Option<&str>, csrf: Option<&str>) -> Markup {
+    html! {
+        @if let Some(csrf) = csrf {
+            form method="post" action={ (base_path) "/app/sign-out" } class="sign-out" {
+                input type="hidden" name="csrf" value=(csrf);
+                input type="hidden" name="patient" value=(client.unwrap_or_default());
+                button type="submit" class="quiet" { (ui::SIGN_OUT) }
+            }
+        }
+    }
+}
+
 fn document(base_path: &str, locale: Locale, title: &str, palette: Option<&str>, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)

@@ -42,6 +42,8 @@ pub struct PageModel<'a> {
     pub session_at: Option<Timestamp>,
     /// The record system's colours, for `palette.css?c=…`.
     pub palette: Option<String>,
+    /// Of the form that ends the session; `None`: there is none to end.
+    pub sign_out: Option<String>,
     /// What could not be read of the record, in words: above everything, since what is said below may be untrue.
     pub unread: Option<String>,
 }
@@ -96,6 +98,7 @@ pub struct CaseloadModel<'a> {
     pub rule: Option<String>,
     /// As on the page.
     pub palette: Option<String>,
+    pub sign_out: Option<String>,
 }
 
 #[derive(Clone, Debug)]

@@ -27,6 +27,7 @@ fn model(case: &Case) -> PageModel<'_> {
         banner: true,
         session_at: None,
         palette: None,
+        sign_out: None,
         unread: None,
     }
 }
@@ -212,6 +213,7 @@ fn the_caseload_links_each_client_and_keeps_the_order() {
         thresholds: Thresholds::default(),
         rule: None,
         palette: None,
+        sign_out: None,
     };
     let html = caseload(&model);
     let places: Vec<usize> = cases

@@ -6,6 +6,7 @@ use crate::domain::{
 };
 
 pub const PRODUCT: &str = "Tautline";
+pub const SIGN_OUT: &str = "Sign out";
 pub const BEFORE_THE_SESSION: &str = "Before the session";
 pub const SKIP_TO_CONTENT: &str = "Skip to the page";
 pub const TODAY: &str = "today";

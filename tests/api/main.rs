@@ -33,6 +33,7 @@ mod regressions;
 mod search;
 mod secrets;
 mod server;
+mod sessions;
 mod several;
 mod slow;
 mod smart;

@@ -4,8 +4,11 @@ use crate::server::postgres_support as postgres;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 use tautline::app::{self, Running};
+use tautline::clock::{Clock, SystemClock};
 use tautline::config::{Auth, Config, Options};
 
 #[path = "../support/postgres.rs"]
@@ -44,6 +47,22 @@ pub struct Server {
     running: Running,
     pub client: Client,
     pub base: String,
+}
+
+/// The machine's clock, set forward.
+#[derive(Default)]
+pub struct Ahead(AtomicI64);
+
+impl Ahead {
+    pub fn by_minutes(&self, minutes: i64) {
+        self.0.fetch_add(minutes * 60, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now() + jiff::SignedDuration::from_secs(self.0.load(Ordering::SeqCst))
+    }
 }
 
 /// What came back.
@@ -96,6 +115,11 @@ impl Server {
 
     /// With a configuration file of these lines, on a port of its own.
     pub async fn configured(place: &Place, lines: &str) -> Self {
+        Self::clocked(place, lines, Arc::new(SystemClock)).await
+    }
+
+    /// The same by a clock of the test's.
+    pub async fn clocked(place: &Place, lines: &str, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("tautline.toml");
         std::fs::write(&path, lines).expect("written");
@@ -105,12 +129,16 @@ impl Server {
             database_url: Some(place.url.clone()),
             ..Options::default()
         };
-        Self::start_with(&options).await
+        Self::start_at(&options, clock).await
     }
 
     async fn start_with(options: &Options) -> Self {
+        Self::start_at(options, Arc::new(SystemClock)).await
+    }
+
+    async fn start_at(options: &Options, clock: Arc<dyn Clock>) -> Self {
         let config = Config::read(options).expect("the configuration reads");
-        let running = app::start(config).await.expect("the server starts");
+        let running = app::start_with(config, clock).await.expect("the server starts");
         let scheme = if running.state.config.tls.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{}", running.address);
         let client = Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().expect("a client");

@@ -1,8 +1,9 @@
 //! The day's clients.
 
+use super::judge::csrf;
 use super::mine::Mine;
 use super::{Looker, answer, day, looker, manner, palette_of, refusal, thresholds};
-use crate::api::State;
+use crate::api::{State, launch};
 use crate::detection;
 use crate::domain::{Course, Timeline};
 use crate::error::{Error, Result};
@@ -117,6 +118,7 @@ async fn draw_caseload(state: &State, looker: &Looker) -> Result<String> {
         thresholds: thresholds(state),
         rule,
         palette: palette_of(looker.session.as_ref()),
+        sign_out: looker.session.as_ref().map(|session| csrf(&session.csrf(), launch::SIGN_OUT)),
     };
     Ok(view::caseload(&model))
 }

@@ -17,7 +17,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
-use std::sync::atomic::Ordering;
 
 /// Judgements that the page gets, the last ones; it shows fewer.
 const SAID_MAX: usize = 20;
@@ -38,12 +37,10 @@ pub(super) async fn page(
         Ok(looker) => looker,
         Err(error) => return refusal(&state, &error),
     };
-    if let Some(wait) = reading(&state, looker.session.as_ref()) {
+    if let Some(wait) = reading(&state, &http, &looker).await {
         return wait;
     }
-    if let Some(session) = &looker.session
-        && session.progress.refused.load(Ordering::Acquire)
-    {
+    if looker.report.refused {
         return refusal(&state, &launch::ended());
     }
     if let Some(session) = looker.session.clone() {
@@ -94,7 +91,7 @@ async fn draw_page(state: &State, looker: &Looker, id: &str, as_of: Option<&str>
         sessions_planned: None,
         published,
         judgements,
-        csrf: Some(csrf(secret(state, looker.session.as_ref()), id)),
+        csrf: Some(csrf(&secret(state, looker.session.as_ref()), id)),
         base_path: String::new(),
         caseload_link: looker.access.caseload(),
         model_version: MODEL.to_owned(),
@@ -102,7 +99,8 @@ async fn draw_page(state: &State, looker: &Looker, id: &str, as_of: Option<&str>
         banner: !looker.session.as_ref().is_some_and(|session| session.moment.no_banner),
         session_at: session_at(state, looker.session.as_ref(), &assessed.timeline).await?.filter(|_| asked.is_none()),
         palette: palette_of(looker.session.as_ref()),
-        unread: looker.session.as_ref().and_then(|session| crate::words::unread(&session.progress.unread())),
+        sign_out: looker.session.as_ref().map(|session| csrf(&session.csrf(), launch::SIGN_OUT)),
+        unread: crate::words::unread(&looker.report.unread.iter().map(String::as_str).collect::<Vec<_>>()),
     }))
 }
 

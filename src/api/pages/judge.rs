@@ -1,7 +1,6 @@
 //! What is said on the page about a Flag.
 
-use super::{json, looker, refusal};
-use crate::api::access::Access;
+use super::{Looker, json, looker, refusal};
 use crate::api::{State, flags, judgements, launch, token};
 use crate::domain::Verdict;
 use crate::error::{Error, Result};
@@ -62,11 +61,11 @@ pub(super) async fn judge(
             let text = "The answer has to be a form of at most 64 KiB, sent without delay.";
             return Err(Error::new(IssueType::Structure, text));
         };
-        if !same(&form.csrf, &csrf(secret(&state, looker.session.as_ref()), &id)) {
+        if !same(&form.csrf, &csrf(&secret(&state, looker.session.as_ref()), &id)) {
             let text = "The form is too old, or was not sent from this page. Please go back, reload and try again.";
             return Err(Error::new(IssueType::Forbidden, text));
         }
-        keep_judgement(&state, &looker.access, looker.session.as_ref(), &id, &form).await
+        keep_judgement(&state, &looker, &id, &form).await
     };
     match done.await {
         Ok(()) => {
@@ -81,17 +80,11 @@ pub(super) async fn judge(
 }
 
 /// What tokens in forms are made with: the session's own, else this process's.
-pub(super) fn secret<'a>(state: &'a State, session: Option<&'a Session>) -> &'a str {
-    session.map_or(&state.secret, |session| &session.csrf)
+pub(super) fn secret(state: &State, session: Option<&Session>) -> String {
+    session.map_or_else(|| state.secret.clone(), Session::csrf)
 }
 
-async fn keep_judgement(
-    state: &State,
-    access: &Access,
-    session: Option<&Session>,
-    client: &str,
-    form: &Judged,
-) -> Result<()> {
+async fn keep_judgement(state: &State, looker: &Looker, client: &str, form: &Judged) -> Result<()> {
     if !crate::api::rest::is_id(client) {
         return Err(Error::not_found("client", client));
     }
@@ -110,14 +103,14 @@ async fn keep_judgement(
             if flag.is_some_and(|flag| !crate::api::rest::is_id(flag)) {
                 return Err(Error::new(IssueType::BusinessRule, judgements::NO_FLAG));
             }
-            let performer = session.and_then(|session| launch::performer(state, session));
+            let performer = looker.session.as_ref().and_then(|session| launch::performer(state, session));
             let id = pipeline.clock.new_id();
             let input = judgement::JudgementInput {
                 id: &id,
                 client,
                 flag,
                 performer: performer.as_deref(),
-                performer_name: session.and_then(|session| session.progress.user_name.get()).map(String::as_str),
+                performer_name: looker.report.user_name.as_deref(),
                 verdict,
                 issued: pipeline.clock.now(),
                 note: note.as_deref(),
@@ -133,7 +126,7 @@ async fn keep_judgement(
     let action = Action::Update { target: Target::Id(id), resource, if_match: None, must_be_new: false };
     let write = Write { kind: "Observation", full_url: None, prefix: String::new(), action };
     judgements::check(state, &write).await?;
-    pipeline.write_by(access, vec![write]).await?;
+    pipeline.write_by(&looker.access, vec![write]).await?;
     Ok(())
 }
 
@@ -149,12 +142,12 @@ fn verdict(code: &str) -> Result<Verdict> {
 }
 
 /// Ties a form to this process and this client.
-pub(super) fn csrf(secret: &str, client: &str) -> String {
+pub(in crate::api) fn csrf(secret: &str, client: &str) -> String {
     let digest = Sha256::new().chain_update(secret).chain_update([0]).chain_update(client).finalize();
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Compares without telling by its duration where two tokens differ.
-fn same(a: &str, b: &str) -> bool {
+pub(in crate::api) fn same(a: &str, b: &str) -> bool {
     a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }

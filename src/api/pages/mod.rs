@@ -5,13 +5,15 @@ mod client;
 mod judge;
 mod mine;
 
+pub(super) use judge::{csrf, same};
+
 use super::access::Access;
-use super::{State, audit, auth, launch};
+use super::{State, audit, auth, launch, launched};
 use crate::config::Auth;
 use crate::error::{Error, Result};
 use crate::fhir::audit::Interaction;
 use crate::fhir::outcome::IssueType;
-use crate::smart::session::Session;
+use crate::smart::session::{Report, Session};
 use crate::smart::style::Palette;
 use crate::store::Key;
 use crate::view::{self, Thresholds};
@@ -20,7 +22,6 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use serde_json::Value;
-use std::sync::atomic::Ordering;
 
 /// The taut line, and where it dips.
 const ICON: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><path d='M1 5 H8 L11 11 L15 6' \
@@ -130,6 +131,8 @@ fn refusal(state: &State, error: &Error) -> HttpResponse {
 struct Looker {
     access: Access,
     session: Option<Session>,
+    /// How far reading for the session has come.
+    report: Report,
     /// How the reader's browser wants figures and dates.
     formats: Formats,
 }
@@ -139,20 +142,21 @@ async fn looker(state: &State, http: &HttpRequest, client: Option<&str>) -> Resu
     let accepted = http.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     let formats = Formats::accepted(accepted.unwrap_or_default());
     if state.config.auth == Auth::Smart {
-        if let Some(session) = launch::session(state, http, client).await {
+        if let Some(session) = launch::session(state, http, client).await? {
             let access = launch::access(state, &session, auth::address(http));
             if let (Some(client), Some(mine)) = (client, mine::Mine::of(state, &session).await?)
                 && !mine.shows(state, client).await?
             {
                 return Err(Error::new(IssueType::NotFound, "There is no such client."));
             }
-            return Ok(Looker { access, session: Some(session), formats });
+            let report = report(state, &session).await?;
+            return Ok(Looker { access, session: Some(session), report, formats });
         }
         if http.headers().get(header::AUTHORIZATION).is_none() {
             return Err(launch::nobody(http));
         }
     }
-    Ok(Looker { access: auth::access(state, http).await?, session: None, formats })
+    Ok(Looker { access: auth::access(state, http).await?, session: None, report: Report::default(), formats })
 }
 
 /// Keeps in the trail that a page was shown, or refused.
@@ -165,14 +169,26 @@ async fn trace(state: &State, access: &Access, http: &HttpRequest, client: Optio
     state.trail.keep(audit::of_request(access, &asked, state.pipeline.clock.now(), &context)).await
 }
 
-/// While the EHR is being read, the page says so and asks again by itself.
-fn reading(state: &State, session: Option<&Session>) -> Option<HttpResponse> {
-    let progress = &session?.progress;
-    if progress.done.load(Ordering::Acquire) {
+async fn report(state: &State, session: &Session) -> Result<Report> {
+    let Some(launches) = &state.smart.launches else { return Ok(Report::default()) };
+    launches.report(session, state.pipeline.clock.now()).await.map_err(launch::away)
+}
+
+/// While the EHR is being read, the page says so and asks again by itself. Where whoever read it is gone, reading
+/// begins anew.
+async fn reading(state: &web::Data<State>, http: &HttpRequest, looker: &Looker) -> Option<HttpResponse> {
+    let (session, report) = (looker.session.as_ref()?, &looker.report);
+    if report.done {
         return None;
     }
-    let read = progress.read.load(Ordering::Relaxed);
-    let text = format!("Reading from your record system: {read} entries so far. This page goes on by itself.");
+    let now = state.pipeline.clock.now();
+    if report.has_stopped(now)
+        && let Some(launches) = &state.smart.launches
+        && launches.takes_over(session, now).await.unwrap_or_default()
+    {
+        launched::read(state, session.clone(), report.user_name.clone(), auth::address(http));
+    }
+    let text = format!("Reading from your record system: {} entries so far. This page goes on by itself.", report.read);
     let mut response = html(state, StatusCode::OK, notice("One moment", &text));
     response.headers_mut().insert(header::REFRESH, header::HeaderValue::from_static("1"));
     Some(response)

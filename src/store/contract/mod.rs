@@ -4,6 +4,7 @@ mod crash;
 mod fixture;
 mod jobs;
 mod oracle;
+mod sealed;
 mod search;
 mod sharers;
 mod writes;

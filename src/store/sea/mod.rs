@@ -7,6 +7,7 @@
 //! | `write` | resources, history and terms, in few statements |
 //! | `filter`, `search`, `cursor` | search |
 //! | `read`, `history`, `jobs` | the other questions |
+//! | `sealed` | what a browser's secret opens |
 //! | `tx`, `group` | transactions; on SQLite, the commit that writers share |
 //! | `sqlite`, `postgres` | opening a database |
 //! | `sql`, `rows`, `error` | text and bound values, rows, errors without values |
@@ -25,13 +26,16 @@ mod layout;
 mod postgres;
 mod read;
 mod rows;
+mod sealed;
 mod search;
 mod sql;
 mod sqlite;
 mod tx;
 mod write;
 
-use crate::store::{Cursor, Head, HistoryOf, Job, Key, Kind, Page, Query, Result, Store, StoredEvent, Tx, Version};
+use crate::store::{
+    Cursor, Head, HistoryOf, Job, Key, Kind, Page, Query, Result, Sealed, Store, StoredEvent, Tx, Version,
+};
 use async_trait::async_trait;
 use error::{broken, failed, unavailable};
 use group::{Crowd, InCrowd, Who, Writer};
@@ -167,6 +171,16 @@ impl SeaStore {
     }
 }
 
+impl SeaStore {
+    /// One statement in a transaction of its own, durable when it returns; how many rows it changed.
+    async fn changing(&self, mut sql: Sql) -> Result<u64> {
+        let mut tx = SeaTx::new(self.clone(), self.open(Who::Request).await?);
+        let rows = tx.execute(&mut sql).await?;
+        Box::new(tx).commit().await?;
+        Ok(rows)
+    }
+}
+
 #[async_trait]
 impl Store for SeaStore {
     async fn begin(&self) -> Result<Box<dyn Tx>> {
@@ -232,6 +246,40 @@ impl Store for SeaStore {
 
     async fn pending(&self, now: Timestamp) -> Result<u64> {
         jobs::pending(self.db(), now).await
+    }
+
+    async fn seal(&self, sealed: &Sealed, now: Timestamp, most: u64) -> Result<bool> {
+        if sealed::count(self.db(), sealed.shelf, now).await? >= most {
+            return Ok(false);
+        }
+        self.changing(sealed::insert(self.db().get_database_backend(), sealed)).await.map(|rows| rows > 0)
+    }
+
+    async fn reseal(&self, sealed: &Sealed) -> Result<bool> {
+        self.changing(sealed::replace(self.db().get_database_backend(), sealed)).await.map(|rows| rows > 0)
+    }
+
+    async fn sealed(&self, shelf: i16, name: &[u8; 32], now: Timestamp) -> Result<Option<Sealed>> {
+        sealed::read(self.db(), shelf, name, now).await
+    }
+
+    async fn unseal(&self, shelf: i16, name: &[u8; 32], now: Timestamp) -> Result<Option<Sealed>> {
+        let Some(found) = sealed::read(self.db(), shelf, name, now).await? else { return Ok(None) };
+        let gone = self.changing(sealed::delete(self.db().get_database_backend(), shelf, name)).await?;
+        Ok(Some(found).filter(|_| gone > 0))
+    }
+
+    async fn extend(&self, shelf: i16, name: &[u8; 32], until: Timestamp) -> Result<()> {
+        self.changing(sealed::extend(self.db().get_database_backend(), shelf, name, until)).await.map(drop)
+    }
+
+    async fn hold(&self, shelf: i16, name: &[u8; 32], now: Timestamp, until: Timestamp) -> Result<bool> {
+        let held = sealed::hold(self.db().get_database_backend(), shelf, name, now, until);
+        self.changing(held).await.map(|rows| rows > 0)
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<u64> {
+        self.changing(sealed::sweep(self.db().get_database_backend(), now)).await
     }
 
     async fn ready(&self) -> Result<()> {

@@ -45,6 +45,10 @@ impl SeaTx {
     pub(super) async fn claim(&mut self, now: Timestamp, lease_until: Timestamp, count: usize) -> Result<Vec<Job>> {
         jobs::claim(self.session.writing().await?, now, lease_until, count).await
     }
+
+    pub(super) async fn execute(&mut self, sql: &mut Sql) -> Result<u64> {
+        Ok(sql.execute(self.session.writing().await?).await?.rows_affected())
+    }
 }
 
 impl Session {

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Time that requests in hand get when the server stops, seconds.
@@ -50,7 +50,6 @@ pub async fn pipeline(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Pipe
         constants: constants.0,
         constants_name: constants.1,
         measures: RwLock::new(Arc::new(crate::fhir::read::shipped().clone())),
-        bell: Notify::new(),
         shared: config.database_url.starts_with("postgres"),
     });
     let broken = |error: crate::error::Error| {
@@ -179,7 +178,6 @@ impl Running {
     pub async fn stop(self) {
         self.handle.stop(true).await;
         let _ = self.stop.send(true);
-        self.state.pipeline.bell.notify_one();
         let _ = self.worker.await;
         let _ = self.scribe.await;
         let _ = self.keeping.await;

@@ -66,6 +66,10 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Conflict => Self::new(IssueType::Conflict, "Another write came first. Read again, then retry."),
+            StoreError::Busy => Self {
+                retry_after_seconds: Some(1),
+                ..Self::new(IssueType::Transient, "Too many writes are waiting at the moment. Nothing was stored.")
+            },
             StoreError::BadCursor => {
                 Self::new(IssueType::Value, "The page link is not one of this server, or is too old.")
             }

@@ -1,5 +1,5 @@
-//! The background worker: claims clients that are due, assesses them, publishes. Bounded, idempotent; a job
-//! that fails or whose process dies comes back when its lease ends.
+//! The background worker: claims clients that are due, assesses them, publishes. Bounded, idempotent; the jobs of a
+//! process that dies are another's when its lease ends, which the living renew.
 
 use crate::api::metrics::Metrics;
 use crate::error::{Error, Result};
@@ -11,10 +11,12 @@ use jiff::SignedDuration;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-/// Jobs claimed at once: as many as take about so long, that a lease never ends under our hands.
-const CLAIM_SECONDS: f64 = 2.0;
+/// Jobs claimed at once: as many as take about so long, so that those who come meanwhile are soon looked at.
+const CLAIM_SECONDS: f64 = 0.25;
 const CLAIM_FIRST: usize = 4;
+const CLAIM_MIN: usize = 2;
 const CLAIM_MAX: usize = 64;
 /// Jobs published together.
 const SHARE: usize = 8;
@@ -22,10 +24,14 @@ const SHARE: usize = 8;
 const PARALLEL: usize = 2;
 /// Findings after which a transaction is long enough.
 const ROWS_MAX: usize = 150;
-/// A claimed job is another's after this long, seconds.
-const LEASE_SECONDS: i64 = 10;
-/// Longest sleep, so that jobs written by other processes are seen, milliseconds.
-const SLEEP_MAX_MS: i64 = 500;
+/// A claimed job is another's after this long …
+const LEASE: SignedDuration = SignedDuration::from_secs(3);
+/// … unless it is renewed, as it is this often where there are others.
+const RENEW_EVERY: Duration = Duration::from_millis(750);
+/// What failed is tried again after this long.
+const RETRY: SignedDuration = SignedDuration::from_secs(10);
+/// Longest sleep: for what nobody told us of, and for a clock that was set.
+const SLEEP_MAX: SignedDuration = SignedDuration::from_secs(1);
 /// Pause after the database failed, milliseconds.
 const PAUSE_MS: u64 = 1_000;
 
@@ -34,8 +40,8 @@ pub async fn run(pipeline: Arc<Pipeline>, metrics: Metrics, mut stop: watch::Rec
     let mut wanted = CLAIM_FIRST;
     while !*stop.borrow() && stop.has_changed().is_ok() {
         let now = pipeline.clock.now();
-        let lease = now + SignedDuration::from_secs(LEASE_SECONDS);
-        let jobs = match pipeline.store.claim(now, lease, wanted).await {
+        let until = now + LEASE;
+        let jobs = match pipeline.store.claim(now, until, wanted).await {
             Ok(jobs) => jobs,
             Err(error) => {
                 tracing::error!(%error, "jobs could not be claimed");
@@ -44,12 +50,7 @@ pub async fn run(pipeline: Arc<Pipeline>, metrics: Metrics, mut stop: watch::Rec
             }
         };
         if jobs.is_empty() {
-            let wait = until_next(&pipeline).await;
-            tokio::select! {
-                () = pipeline.bell.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-                _ = stop.changed() => {}
-            }
+            sleep(&pipeline, &mut stop).await;
             continue;
         }
         // Another process may have taken in a Questionnaire.
@@ -59,53 +60,130 @@ pub async fn run(pipeline: Arc<Pipeline>, metrics: Metrics, mut stop: watch::Rec
             tracing::error!(%error, "measures could not be read anew");
         }
         let (began, count) = (Instant::now(), jobs.len());
+        let lease = Lease::take(&pipeline, &jobs, until);
         let share = count.div_ceil(PARALLEL).clamp(1, SHARE);
         let shares: Vec<Vec<Job>> = jobs.chunks(share).map(<[Job]>::to_vec).collect();
-        futures_util::stream::iter(shares)
-            .for_each_concurrent(PARALLEL, |share| assess(&pipeline, &metrics, share))
+        let failed: Vec<Job> = futures_util::stream::iter(shares)
+            .map(|share| assess(&pipeline, &metrics, share))
+            .buffer_unordered(PARALLEL)
+            .concat()
             .await;
+        let until = lease.end().await;
+        if !failed.is_empty()
+            && let Err(error) = pipeline.store.renew(&failed, until, pipeline.clock.now() + RETRY).await
+        {
+            tracing::error!(%error, "jobs that failed come back at once");
+        }
         let fitting = count as f64 * CLAIM_SECONDS / began.elapsed().as_secs_f64().max(0.001);
-        wanted = (fitting as usize).clamp(1, CLAIM_MAX).min(wanted * 2);
+        wanted = (fitting as usize).clamp(CLAIM_MIN, CLAIM_MAX).min(wanted * 2);
+    }
+}
+
+/// Until somebody is due, as far as is known or told, or we are to stop.
+async fn sleep(pipeline: &Pipeline, stop: &mut watch::Receiver<bool>) {
+    let now = pipeline.clock.now();
+    let next = pipeline.store.next_due().await.ok().flatten();
+    // At least a millisecond, so that a due job that another holds does not spin us.
+    let after = |due: jiff::Timestamp| {
+        let wait = due.duration_since(now).clamp(SignedDuration::from_millis(1), SLEEP_MAX);
+        tokio::time::Instant::now() + wait.unsigned_abs()
+    };
+    let mut wake = after(next.unwrap_or(jiff::Timestamp::MAX));
+    loop {
+        tokio::select! {
+            due = pipeline.store.rung() => wake = wake.min(after(due)),
+            () = tokio::time::sleep_until(wake) => return,
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+/// What keeps the jobs in hand ours.
+struct Lease {
+    until: watch::Receiver<jiff::Timestamp>,
+    enough: watch::Sender<bool>,
+    renewing: Option<JoinHandle<()>>,
+}
+
+impl Lease {
+    /// A file's one process has no need to renew; on a database of many, a task of its own does, however long the sums
+    /// take.
+    fn take(pipeline: &Arc<Pipeline>, jobs: &[Job], until: jiff::Timestamp) -> Self {
+        let (tell, told) = watch::channel(until);
+        let (enough, mut ends) = watch::channel(false);
+        let (pipeline, jobs) = (Arc::clone(pipeline), jobs.to_vec());
+        let renewing = pipeline.shared.then(|| {
+            tokio::spawn(async move {
+                while tokio::time::timeout(RENEW_EVERY, ends.changed()).await.is_err() {
+                    let (from, to) = (*tell.borrow(), pipeline.clock.now() + LEASE);
+                    match pipeline.store.renew(&jobs, from, to).await {
+                        Ok(()) => drop(tell.send(to)),
+                        Err(error) => tracing::warn!(%error, "a lease could not be renewed"),
+                    }
+                }
+            })
+        });
+        Self { until: told, enough, renewing }
+    }
+
+    /// Until when it was held at last.
+    async fn end(self) -> jiff::Timestamp {
+        let _ = self.enough.send(true);
+        if let Some(renewing) = self.renewing {
+            let _ = renewing.await;
+        }
+        *self.until.borrow()
     }
 }
 
 /// Assesses a few clients, and publishes them in transactions of a few hundred rows: a request never waits for more.
-async fn assess(pipeline: &Pipeline, metrics: &Metrics, jobs: Vec<Job>) {
-    let (mut drafts, mut rows) = (Vec::new(), 0);
+/// Gives back what failed.
+async fn assess(pipeline: &Pipeline, metrics: &Metrics, jobs: Vec<Job>) -> Vec<Job> {
+    let (mut drafts, mut rows, mut lost) = (Vec::new(), 0, Vec::new());
     for job in jobs {
-        match pipeline.draft(job).await {
+        match pipeline.draft(job.clone()).await {
             Ok(draft) => {
                 rows += draft.puts.len();
                 drafts.push(draft);
             }
-            Err(error) => failed(metrics, &error),
+            Err(error) => {
+                failed(metrics, &error);
+                lost.push(job);
+            }
         }
         if rows >= ROWS_MAX {
-            publish(pipeline, metrics, std::mem::take(&mut drafts)).await;
+            lost.extend(publish(pipeline, metrics, std::mem::take(&mut drafts)).await);
             rows = 0;
         }
     }
-    publish(pipeline, metrics, drafts).await;
+    lost.extend(publish(pipeline, metrics, drafts).await);
+    lost
 }
 
-/// All together; should that fail, each anew by itself, so that no client stands in the way of another.
-async fn publish(pipeline: &Pipeline, metrics: &Metrics, drafts: Vec<Draft>) {
+/// All together; should that fail, each anew by itself, so that no client stands in the way of another. Gives back what
+/// failed.
+async fn publish(pipeline: &Pipeline, metrics: &Metrics, drafts: Vec<Draft>) -> Vec<Job> {
+    let mut lost = Vec::new();
     if drafts.is_empty() {
-        return;
+        return lost;
     }
     let jobs: Vec<(Job, usize)> = drafts.iter().map(|draft| (draft.job.clone(), draft.puts.len())).collect();
+    let assessed = |job: &Job, written| metrics.assessed(written, pipeline.clock.now().duration_since(job.due));
     match pipeline.publish(drafts).await {
-        Ok(()) => jobs.into_iter().for_each(|(_, written)| metrics.assessed(written)),
-        Err(error) if jobs.len() == 1 => failed(metrics, &error),
+        Ok(()) => jobs.iter().for_each(|(job, written)| assessed(job, *written)),
         Err(_) => {
             for (job, _) in jobs {
-                match alone(pipeline, job).await {
-                    Ok(written) => metrics.assessed(written),
-                    Err(error) => failed(metrics, &error),
+                match alone(pipeline, job.clone()).await {
+                    Ok(written) => assessed(&job, written),
+                    Err(error) => {
+                        failed(metrics, &error);
+                        lost.push(job);
+                    }
                 }
             }
         }
     }
+    lost
 }
 
 async fn alone(pipeline: &Pipeline, job: Job) -> Result<usize> {
@@ -120,11 +198,4 @@ fn failed(metrics: &Metrics, error: &Error) {
     metrics.assessment_failed();
     let source = error.source.as_ref().map(ToString::to_string).unwrap_or_default();
     tracing::error!(%error, %source, "an assessment failed and will be tried again");
-}
-
-async fn until_next(pipeline: &Pipeline) -> Duration {
-    let next = pipeline.store.next_due().await.ok().flatten();
-    let wait = next.map_or(SLEEP_MAX_MS, |due| due.duration_since(pipeline.clock.now()).as_millis() as i64);
-    // At least a millisecond, so that a due job that another holds does not spin us.
-    Duration::from_millis(wait.clamp(1, SLEEP_MAX_MS).unsigned_abs())
 }

@@ -24,5 +24,6 @@ pub async fn metrics(state: web::Data<State>) -> HttpResponse {
     if let Ok(pending) = state.pipeline.store.pending(state.pipeline.clock.now()).await {
         state.metrics.jobs_pending(pending);
     }
+    state.metrics.store(state.pipeline.store.figures());
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(state.metrics.text())
 }

@@ -11,6 +11,7 @@ use crate::fhir::audit::{Asker, Interaction};
 use crate::fhir::bundle::{Target, Verb, pairs};
 use crate::fhir::outcome::IssueType;
 use crate::fhir::{check, xml};
+use crate::store::StoreError;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
@@ -34,6 +35,7 @@ pub async fn fhir(state: web::Data<State>, http: HttpRequest, payload: web::Payl
         }
         Ok(response) => respond::success(response, form),
         Err(error) => {
+            state.metrics.refused(error.issues.first().map_or("exception", |issue| issue.code.as_str()));
             let mut response = respond::failure_as(&error, form);
             if let (405, Some(methods)) = (error.status, allow(&http)) {
                 response.headers_mut().insert(header::ALLOW, methods);
@@ -127,6 +129,10 @@ async fn carry(state: &State, access: &Access, http: &HttpRequest, payload: web:
             let form = body(http, payload).await?;
             target.query.extend(pairs(&String::from_utf8_lossy(&form)));
             None
+        }
+        // Before its body is read.
+        Verb::Post | Verb::Put | Verb::Patch | Verb::Delete if state.pipeline.store.is_crowded() => {
+            return Err(StoreError::Busy.into());
         }
         Verb::Post | Verb::Put | Verb::Patch => {
             let bytes = body(http, payload).await?;

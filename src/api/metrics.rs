@@ -1,19 +1,33 @@
 //! What an operator watches. No label ever holds anything about a person.
 
+use crate::store::Figures;
+use jiff::SignedDuration;
+use prometheus::core::Collector;
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 use std::time::Duration;
+
+/// Upper bounds, seconds.
+const REQUEST_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const LAG_BUCKETS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
+    refused: IntCounterVec,
     seconds: HistogramVec,
+    written: IntGauge,
     pending: IntGauge,
+    lag: Histogram,
     assessed: IntCounter,
     findings: IntCounter,
     failed: IntCounter,
+    writers: IntGauge,
+    shed: IntGauge,
+    connections: IntGaugeVec,
 }
 
 impl Metrics {
@@ -21,28 +35,66 @@ impl Metrics {
     /// Only where two metrics share a name, which a test rules out.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let requests = IntCounterVec::new(
-            Opts::new("tautline_requests_total", "FHIR requests by method and status"),
-            &["method", "status"],
-        )?;
-        let seconds = HistogramVec::new(
-            HistogramOpts::new("tautline_request_seconds", "Time to answer a FHIR request")
-                .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
-            &["method"],
-        )?;
-        let pending = IntGauge::new("tautline_jobs_pending", "Clients waiting to be assessed")?;
-        let assessed = IntCounter::new("tautline_assessments_total", "Clients assessed")?;
-        let findings =
-            IntCounter::new("tautline_findings_written_total", "Findings written (new, changed or withdrawn)")?;
-        let failed =
-            IntCounter::new("tautline_assessments_failed_total", "Assessments that failed and will be tried again")?;
-        registry.register(Box::new(requests.clone()))?;
-        registry.register(Box::new(seconds.clone()))?;
-        registry.register(Box::new(pending.clone()))?;
-        registry.register(Box::new(assessed.clone()))?;
-        registry.register(Box::new(findings.clone()))?;
-        registry.register(Box::new(failed.clone()))?;
-        Ok(Self { registry, requests, seconds, pending, assessed, findings, failed })
+        let buckets = |name, help, bounds: &[f64]| HistogramOpts::new(name, help).buckets(bounds.to_vec());
+        let ours = Self {
+            requests: kept(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("tautline_requests_total", "FHIR requests by method and status"),
+                    &["method", "status"],
+                ),
+            )?,
+            refused: kept(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("tautline_refusals_total", "FHIR requests refused, by issue type"),
+                    &["reason"],
+                ),
+            )?,
+            seconds: kept(
+                &registry,
+                HistogramVec::new(
+                    buckets("tautline_request_seconds", "Time to answer a FHIR request", REQUEST_BUCKETS),
+                    &["method"],
+                ),
+            )?,
+            written: kept(
+                &registry,
+                IntGauge::new("tautline_resources_written_total", "Versions that requests wrote, the trail included"),
+            )?,
+            pending: kept(&registry, IntGauge::new("tautline_jobs_pending", "Clients waiting to be assessed"))?,
+            lag: kept(
+                &registry,
+                Histogram::with_opts(buckets(
+                    "tautline_findings_lag_seconds",
+                    "From the moment that a client is due to durable findings",
+                    LAG_BUCKETS,
+                )),
+            )?,
+            assessed: kept(&registry, IntCounter::new("tautline_assessments_total", "Clients assessed"))?,
+            findings: kept(
+                &registry,
+                IntCounter::new("tautline_findings_written_total", "Findings written (new, changed or withdrawn)"),
+            )?,
+            failed: kept(
+                &registry,
+                IntCounter::new("tautline_assessments_failed_total", "Assessments that failed and will be tried again"),
+            )?,
+            writers: kept(&registry, IntGauge::new("tautline_writers", "Requests that write or wait for it"))?,
+            shed: kept(
+                &registry,
+                IntGauge::new("tautline_writes_shed_total", "Writes refused because too many waited"),
+            )?,
+            connections: kept(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("tautline_database_connections", "Database connections by state; on SQLite, readers"),
+                    &["state"],
+                ),
+            )?,
+            registry,
+        };
+        Ok(ours)
     }
 
     pub fn request(&self, method: &str, status: u16, took: Duration) {
@@ -50,17 +102,36 @@ impl Metrics {
         self.seconds.with_label_values(&[method]).observe(took.as_secs_f64());
     }
 
+    /// By the code of its first issue.
+    pub fn refused(&self, reason: &str) {
+        self.refused.with_label_values(&[reason]).inc();
+    }
+
     pub fn jobs_pending(&self, count: u64) {
         self.pending.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    pub fn assessed(&self, findings: usize) {
+    pub fn assessed(&self, findings: usize, lag: SignedDuration) {
         self.assessed.inc();
         self.findings.inc_by(findings as u64);
+        self.lag.observe(lag.as_secs_f64().max(0.0));
     }
 
     pub fn assessment_failed(&self) {
         self.failed.inc();
+    }
+
+    pub fn store(&self, figures: Figures) {
+        let set = |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        set(&self.writers, figures.writers);
+        set(&self.shed, figures.shed);
+        set(&self.written, figures.written);
+        let states = [
+            ("busy", figures.connections.saturating_sub(figures.connections_idle)),
+            ("idle", figures.connections_idle),
+            ("max", figures.connections_max),
+        ];
+        states.iter().for_each(|(state, count)| self.connections.with_label_values(&[state]).set(i64::from(*count)));
     }
 
     /// Prometheus text format.
@@ -72,6 +143,12 @@ impl Metrics {
         }
         String::from_utf8(out).unwrap_or_default()
     }
+}
+
+fn kept<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> prometheus::Result<C> {
+    let made = made?;
+    registry.register(Box::new(made.clone()))?;
+    Ok(made)
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use crate::fhir::parameters::TermContext;
 use crate::store::Store;
 use jiff::tz::TimeZone;
 use std::sync::{Arc, RwLock};
-use tokio::sync::Notify;
 
 /// Name and version of the model that findings carry.
 pub const MODEL: &str = crate::detection::MODEL;
@@ -28,8 +27,6 @@ pub struct Pipeline {
     pub constants_name: Option<String>,
     /// Known measures: those shipped, and those that stored Questionnaires define.
     pub measures: RwLock<Arc<Measures>>,
-    /// Rung when there is work for the worker.
-    pub bell: Notify,
     /// Writers may lose races with other processes (PostgreSQL): keep what a second try needs.
     pub shared: bool,
 }

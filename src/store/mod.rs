@@ -314,8 +314,26 @@ pub struct Sealed {
     pub until: Timestamp,
 }
 
+/// How busy the store is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Connections that are open: on SQLite those that read, beside the one that writes.
+    pub connections: u32,
+    pub connections_idle: u32,
+    pub connections_max: u32,
+    /// Requests that write or wait for it.
+    pub writers: u64,
+    /// Requests that were refused because so many waited.
+    pub shed: u64,
+    /// Versions that requests wrote.
+    pub written: u64,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// Too many writers wait already: at once, before anything was done.
+    #[error("too many writers wait")]
+    Busy,
     /// Lost a race (serialisation failure, unique key): the caller may try again from the start.
     #[error("the write lost a race with another one")]
     Conflict,
@@ -362,6 +380,11 @@ pub trait Store: Send + Sync {
 
     /// Claims up to `count` jobs due at `now`; another process cannot claim them before `lease_until`.
     async fn claim(&self, now: Timestamp, lease_until: Timestamp, count: usize) -> Result<Vec<Job>>;
+    /// Holds those of these jobs that are still claimed until `from` (as [`Store::claim`] was told) until `to`.
+    async fn renew(&self, jobs: &[Job], from: Timestamp, to: Timestamp) -> Result<()>;
+    /// Waits until somebody makes clients due, and says when they are; at once where that has happened since the last
+    /// call. Of what another process does most is told, not all.
+    async fn rung(&self) -> Timestamp;
     /// When the next unclaimed job will be due.
     async fn next_due(&self) -> Result<Option<Timestamp>>;
     /// Jobs due at `now`, claimed or not.
@@ -383,6 +406,10 @@ pub trait Store: Send + Sync {
 
     /// Reachable and migrated.
     async fn ready(&self) -> Result<()>;
+
+    /// So many writers wait that another one would be refused.
+    fn is_crowded(&self) -> bool;
+    fn figures(&self) -> Figures;
 }
 
 /// A write transaction. Dropping it without commit rolls it back; so does a call that failed, after which it

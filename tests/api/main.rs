@@ -28,6 +28,7 @@ mod operations;
 mod oracle;
 mod pages;
 mod patches;
+mod pressure;
 mod process;
 mod regressions;
 mod search;

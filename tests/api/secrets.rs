@@ -50,7 +50,7 @@ impl Setting {
     async fn start(&self, place: &Place, client: &Client) -> Process {
         let config = self.config.to_str().expect("text");
         let log = self.log();
-        Process::start(place, client, &["--config", config], Some(&log)).await
+        Process::start_with(&place.url, client, &["--config", config], Some(&log)).await
     }
 
     fn log(&self) -> PathBuf {

@@ -127,7 +127,6 @@ impl Pipeline {
         if questionnaires {
             self.load_measures().await?;
         }
-        self.bell.notify_one();
         Ok(done)
     }
 

@@ -4,11 +4,15 @@ use super::fixture::*;
 use super::on_both;
 use crate::store::*;
 use std::collections::HashSet;
+use std::time::Duration;
 
 on_both!(
     a_job_lives_and_is_done,
     new_facts_while_it_runs,
     a_lease_ends,
+    a_lease_is_renewed,
+    whoever_waits_is_told,
+    too_many_writers_are_refused_at_once,
     claimers_never_share,
     the_earliest_time_stands,
     all_or_nothing_with_the_write,
@@ -72,6 +76,95 @@ async fn a_lease_ends(f: Fixture) {
     assert_eq!(store.claim(at(19), at(99), 1).await.unwrap(), []);
     let other = f.again().await;
     assert_eq!(other.claim(at(20), at(99), 1).await.unwrap(), [lost]);
+}
+
+async fn a_lease_is_renewed(f: Fixture) {
+    let store = &*f.store;
+    enqueue(store, &["a", "b", "c"], 10).await;
+    let jobs = store.claim(at(10), at(20), 3).await.unwrap();
+    finish(store, &jobs[2], None).await;
+    store.renew(&jobs, at(20), at(30)).await.unwrap();
+    // Whoever opens the file anew frees what its last process had claimed.
+    let other = if f.url.starts_with("sqlite:") { f.store.clone() } else { f.again().await };
+    assert_eq!(other.claim(at(29), at(99), 3).await.unwrap(), []);
+    // What is done, or another's by now, is not held.
+    assert_eq!(other.claim(at(30), at(40), 3).await.unwrap(), jobs[..2]);
+    store.renew(&jobs, at(30), at(99)).await.unwrap();
+    assert_eq!(other.claim(at(40), at(99), 3).await.unwrap(), jobs[..2]);
+}
+
+/// The longest wait for what comes at once, on a machine under load.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
+
+async fn whoever_waits_is_told(f: Fixture) {
+    let told = |store: Arc<dyn Store>| async move { tokio::time::timeout(TOLD_WITHIN, store.rung()).await };
+    if !f.url.starts_with("sqlite:") {
+        // As soon as it listens, it looks.
+        assert_eq!(told(f.store.clone()).await, Ok(Timestamp::MIN));
+    }
+    enqueue(&*f.store, &["a"], 10).await;
+    assert_eq!(told(f.store.clone()).await, Ok(at(10)));
+    // What is rolled back is not told.
+    let mut tx = f.store.begin().await.unwrap();
+    tx.enqueue(&["b".into()], at(11)).await.unwrap();
+    drop(tx);
+    enqueue(&*f.store, &["c", "d"], 13).await;
+    enqueue(&*f.store, &["e"], 12).await;
+    assert_eq!(told(f.store.clone()).await, Ok(at(12)));
+    if f.url.starts_with("sqlite:") {
+        return;
+    }
+    // In another process.
+    let other = f.again().await;
+    assert_eq!(told(other.clone()).await, Ok(Timestamp::MIN));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    enqueue(&*f.store, &["f"], 14).await;
+    assert_eq!(told(other.clone()).await, Ok(at(14)));
+    // The connection is lost: it looks again.
+    let db = sea_orm::Database::connect(&f.url).await.unwrap();
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    sea_orm::ConnectionTrait::execute_unprepared(&db, cut).await.unwrap();
+    assert_eq!(told(other.clone()).await, Ok(Timestamp::MIN));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    enqueue(&*f.store, &["g"], 15).await;
+    assert_eq!(told(other).await, Ok(at(15)));
+}
+
+async fn too_many_writers_are_refused_at_once(f: Fixture) {
+    let store = sea::connect_with(sea::ConnectOptions { writers_max: 2, ..sea::ConnectOptions::new(&f.url) });
+    let store = store.await.unwrap();
+    let first = store.begin().await.unwrap();
+    // On SQLite it waits for its turn.
+    let (go, wait) = tokio::sync::oneshot::channel::<()>();
+    let second = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let tx = store.begin().await.unwrap();
+            let _ = wait.await;
+            tx.commit().await
+        }
+    });
+    let both = async {
+        while store.figures().writers < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(TOLD_WITHIN, both).await.unwrap();
+    assert!(store.is_crowded());
+    assert!(matches!(store.begin().await, Err(StoreError::Busy)));
+    assert_eq!(store.figures().shed, 2);
+    // Our own work is nobody's to refuse.
+    let claimed = tokio::spawn({
+        let store = store.clone();
+        async move { store.claim(at(1), at(2), 1).await }
+    });
+    drop(first);
+    go.send(()).unwrap();
+    second.await.unwrap().unwrap();
+    claimed.await.unwrap().unwrap();
+    store.begin().await.unwrap().commit().await.unwrap();
+    assert_eq!(store.figures().writers, 0);
 }
 
 async fn claimers_never_share(f: Fixture) {

@@ -19,7 +19,7 @@ use sea_orm::{
     TransactionTrait,
 };
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -35,6 +35,10 @@ const QUIET: Duration = Duration::from_millis(8);
 const ABOUT: Duration = Duration::from_millis(500);
 /// How long our own work waits for a request to commit with.
 const LINGER: Duration = Duration::from_millis(20);
+/// Requests that may wait for the turn: the next one is told to come again.
+pub(super) const WRITERS_MAX: usize = 256;
+/// How long a commit may take: a disk that stands still.
+const COMMIT_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long a writer waits for its turn.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -56,12 +60,8 @@ pub(super) struct Crowd {
     /// When one last went.
     went: std::sync::Mutex<Instant>,
     gone: Notify,
-}
-
-impl Default for Crowd {
-    fn default() -> Self {
-        Self { count: AtomicUsize::new(0), went: std::sync::Mutex::new(Instant::now()), gone: Notify::new() }
-    }
+    max: usize,
+    shed: AtomicU64,
 }
 
 /// One of them.
@@ -69,9 +69,14 @@ impl Default for Crowd {
 pub(super) struct InCrowd(Arc<Crowd>);
 
 impl InCrowd {
-    pub(super) fn new(crowd: &Arc<Crowd>) -> Self {
-        crowd.count.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(crowd))
+    pub(super) fn new(crowd: &Arc<Crowd>) -> Result<Self> {
+        let before = crowd.count.fetch_add(1, Ordering::SeqCst);
+        let entered = Self(Arc::clone(crowd));
+        if before < crowd.max {
+            return Ok(entered);
+        }
+        crowd.shed.fetch_add(1, Ordering::Relaxed);
+        Err(StoreError::Busy)
     }
 }
 
@@ -85,6 +90,26 @@ impl Drop for InCrowd {
 }
 
 impl Crowd {
+    pub(super) fn new(max: usize) -> Self {
+        let went = std::sync::Mutex::new(Instant::now());
+        Self { count: AtomicUsize::new(0), went, gone: Notify::new(), max, shed: AtomicU64::new(0) }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// Whether the next one would be refused; then it counts as refused.
+    pub(super) fn is_full(&self) -> bool {
+        let full = self.count() >= self.max;
+        self.shed.fetch_add(u64::from(full), Ordering::Relaxed);
+        full
+    }
+
+    pub(super) fn shed(&self) -> u64 {
+        self.shed.load(Ordering::Relaxed)
+    }
+
     /// Until there are none and none seems to follow, or patience ends.
     pub(super) async fn pass(&self, patience: Duration) {
         let waiting = async {
@@ -168,7 +193,7 @@ pub(super) struct Turn {
 }
 
 impl Writer {
-    pub(super) fn new(path: PathBuf, db: DatabaseConnection) -> Self {
+    pub(super) fn new(path: PathBuf, db: DatabaseConnection, crowd: Arc<Crowd>) -> Self {
         let batch = Batch {
             path,
             db: Some(db),
@@ -185,12 +210,12 @@ impl Writer {
             opening: false,
             left: None,
         };
-        Writer { batch: Arc::new(Mutex::new(batch)), crowd: Arc::default(), runtime: Handle::current() }
+        Writer { batch: Arc::new(Mutex::new(batch)), crowd, runtime: Handle::current() }
     }
 
     pub(super) async fn begin(&self, who: Who) -> Result<Turn> {
         let crowd = match who {
-            Who::Request => Some(InCrowd::new(&self.crowd)),
+            Who::Request => Some(InCrowd::new(&self.crowd)?),
             Who::Ourselves(patience) => {
                 self.crowd.pass(patience).await;
                 None
@@ -236,10 +261,10 @@ impl Writer {
             drop(batch);
         }
         drop(turn);
-        match told.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(cause)) => Err(StoreError::Unavailable(Box::new(cause))),
-            Err(_) => Err(unavailable("the commit did not come through")),
+        match tokio::time::timeout(COMMIT_WAIT_MAX, told).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(cause))) => Err(StoreError::Unavailable(Box::new(cause))),
+            Ok(Err(_)) | Err(_) => Err(unavailable("the commit did not come through")),
         }
     }
 }
@@ -252,6 +277,10 @@ impl Turn {
     /// To be called before each write.
     pub(super) async fn before_write(&mut self) -> Result<()> {
         self.batch()?.before_write().await
+    }
+
+    pub(super) fn is_a_requests(&self) -> bool {
+        self.crowd.is_some()
     }
 
     /// The open transaction.

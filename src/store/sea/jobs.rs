@@ -79,6 +79,24 @@ pub(super) async fn claim<C: ConnectionTrait>(
     Ok(jobs)
 }
 
+pub(super) async fn renew<C: ConnectionTrait>(db: &C, jobs: &[Job], from: Timestamp, to: Timestamp) -> Result<()> {
+    let mut clients: Vec<&str> = jobs.iter().map(|job| job.client.as_ref()).collect();
+    clients.sort_unstable();
+    for chunk in clients.chunks(CLIENTS_PER_STATEMENT_MAX) {
+        let mut sql = Sql::new(db.get_database_backend(), "UPDATE job SET claimed_until = ");
+        sql.bind(to.as_microsecond()).push(" WHERE claimed_until = ").bind(from.as_microsecond());
+        if sql.is_postgres() {
+            // In one order, as above; whoever holds one is about to end it.
+            sql.push(" AND client IN (SELECT client FROM job WHERE client IN ").bind_list(chunk);
+            sql.push(" ORDER BY client FOR UPDATE SKIP LOCKED)");
+        } else {
+            sql.push(" AND client IN ").bind_list(chunk);
+        }
+        sql.execute(db).await?;
+    }
+    Ok(())
+}
+
 pub(super) async fn finish<C: ConnectionTrait>(db: &C, jobs: &[(Job, Option<Timestamp>)]) -> Result<()> {
     // In one order everywhere, as above.
     let mut jobs: Vec<_> = jobs.iter().collect();

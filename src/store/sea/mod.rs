@@ -10,10 +10,12 @@
 //! | `sealed` | what a browser's secret opens |
 //! | `tx`, `group` | transactions; on SQLite, the commit that writers share |
 //! | `sqlite`, `postgres` | opening a database |
+//! | `bell` | who is told of clients that are due |
 //! | `sql`, `rows`, `error` | text and bound values, rows, errors without values |
 //!
 //! The layout itself, and why each index is there, is in `migrations/`.
 
+mod bell;
 mod cursor;
 mod error;
 mod filter;
@@ -34,11 +36,12 @@ mod tx;
 mod write;
 
 use crate::store::{
-    Cursor, Head, HistoryOf, Job, Key, Kind, Page, Query, Result, Sealed, Store, StoredEvent, Tx, Version,
+    Cursor, Figures, Head, HistoryOf, Job, Key, Kind, Page, Query, Result, Sealed, Store, StoredEvent, Tx, Version,
 };
 use async_trait::async_trait;
+use bell::Bell;
 use error::{broken, failed, unavailable};
-use group::{Crowd, InCrowd, Who, Writer};
+use group::{Crowd, InCrowd, WRITERS_MAX, Who, Writer};
 use jiff::Timestamp;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait as _};
 use sql::Sql;
@@ -60,12 +63,18 @@ pub struct ConnectOptions {
     pub url: String,
     /// Connections to read by on SQLite, beside the one that writes; all connections on PostgreSQL.
     pub connections_max: u32,
+    /// Requests that may write or wait for it at the same time.
+    pub writers_max: usize,
 }
 
 impl ConnectOptions {
     pub fn new(url: impl Into<String>) -> Self {
         let processors = std::thread::available_parallelism().map_or(4, |count| count.get() as u32);
-        ConnectOptions { url: url.into(), connections_max: processors.saturating_mul(2).clamp(8, 32) }
+        ConnectOptions {
+            url: url.into(),
+            connections_max: processors.saturating_mul(2).clamp(8, 32),
+            writers_max: WRITERS_MAX,
+        }
     }
 }
 
@@ -76,12 +85,13 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Store>> {
 
 pub async fn connect_with(options: ConnectOptions) -> Result<Arc<dyn Store>> {
     let url = options.url.as_str();
+    let crowd = Arc::new(Crowd::new(options.writers_max));
     let (readers, writer) = if url.starts_with("sqlite:") {
         let path = sqlite::path(url)?;
         let db = sqlite::open_writer(&path).await?;
         tautline_migrations::migrate(&db).await.map_err(failed)?;
         jobs::free_all(&db).await?;
-        (sqlite::open_readers(&path, options.connections_max).await?, Some(Writer::new(path, db)))
+        (sqlite::open_readers(&path, options.connections_max).await?, Some(Writer::new(path, db, Arc::clone(&crowd))))
     } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
         let db = postgres::open(url, options.connections_max).await?;
         tautline_migrations::migrate(&db).await.map_err(failed)?;
@@ -92,7 +102,17 @@ pub async fn connect_with(options: ConnectOptions) -> Result<Arc<dyn Store>> {
     let longest = Mutex::new(write::longest(&readers).await?);
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let behind = Arc::new(Semaphore::new((processors / 2).max(1)));
-    let inner = Inner { readers, writer, crowd: Arc::default(), behind, written: AtomicU64::new(0), longest };
+    let inner = Inner {
+        readers,
+        writer,
+        crowd,
+        behind,
+        bell: Bell::new(),
+        connections_max: options.connections_max,
+        written: AtomicU64::new(0),
+        taken_in: AtomicU64::new(0),
+        longest,
+    };
     Ok(Arc::new(SeaStore { inner: Arc::new(inner) }))
 }
 
@@ -113,12 +133,16 @@ struct Inner {
     /// SQLite: readers alone. PostgreSQL: everything.
     readers: DatabaseConnection,
     writer: Option<Writer>,
-    /// On PostgreSQL: the requests that write.
+    /// The requests that write.
     crowd: Arc<Crowd>,
+    bell: Bell,
+    connections_max: u32,
     /// On PostgreSQL: our own writers side by side leave half of the processors to requests.
     behind: Arc<Semaphore>,
     /// Rows that this process has written.
     written: AtomicU64,
+    /// Versions that requests have written.
+    taken_in: AtomicU64,
     /// Longest main date by type, as far as this process knows it to be committed.
     longest: Mutex<BTreeMap<i16, i64>>,
 }
@@ -137,7 +161,8 @@ impl SeaStore {
     }
 
     /// What a committed transaction has taught.
-    fn learn(&self, rows: usize, longest: BTreeMap<i16, i64>) {
+    fn learn(&self, puts: usize, rows: usize, longest: BTreeMap<i16, i64>) {
+        self.inner.taken_in.fetch_add(puts as u64, Ordering::Relaxed);
         let before = self.inner.written.fetch_add(rows as u64, Ordering::Relaxed);
         if self.inner.writer.is_none() && postgres::is_milestone(before, before + rows as u64) {
             let store = self.clone();
@@ -158,7 +183,7 @@ impl SeaStore {
             Some(writer) => Ok(Session::Sqlite(writer.begin(who).await?)),
             None => {
                 let guest = match who {
-                    Who::Request => Guest::Request(InCrowd::new(&self.inner.crowd)),
+                    Who::Request => Guest::Request(InCrowd::new(&self.inner.crowd)?),
                     Who::Ourselves(patience) => {
                         self.inner.crowd.pass(patience).await;
                         let behind = Arc::clone(&self.inner.behind).acquire_owned().await;
@@ -240,6 +265,24 @@ impl Store for SeaStore {
         Ok(jobs)
     }
 
+    async fn renew(&self, jobs: &[Job], from: Timestamp, to: Timestamp) -> Result<()> {
+        match &self.inner.writer {
+            None => jobs::renew(self.db(), jobs, from, to).await,
+            Some(_) => {
+                let mut tx = SeaTx::new(self.clone(), self.open(Who::Ourselves(CLAIM_PATIENCE)).await?);
+                tx.renew(jobs, from, to).await?;
+                Box::new(tx).commit().await
+            }
+        }
+    }
+
+    async fn rung(&self) -> Timestamp {
+        if self.inner.writer.is_none() {
+            self.inner.bell.listen(self.db().get_postgres_connection_pool());
+        }
+        self.inner.bell.rung().await
+    }
+
     async fn next_due(&self) -> Result<Option<Timestamp>> {
         jobs::next_due(self.db()).await
     }
@@ -287,6 +330,31 @@ impl Store for SeaStore {
         match sql.bind(tautline_migrations::NEWEST).one(self.db()).await? {
             Some(_) => Ok(()),
             None => Err(unavailable("the database is not migrated")),
+        }
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.inner.crowd.is_full()
+    }
+
+    fn figures(&self) -> Figures {
+        let (connections, idle) = match &self.inner.writer {
+            Some(_) => {
+                let pool = self.db().get_sqlite_connection_pool();
+                (pool.size(), pool.num_idle())
+            }
+            None => {
+                let pool = self.db().get_postgres_connection_pool();
+                (pool.size(), pool.num_idle())
+            }
+        };
+        Figures {
+            connections,
+            connections_idle: u32::try_from(idle).unwrap_or(u32::MAX),
+            connections_max: self.inner.connections_max,
+            writers: self.inner.crowd.count() as u64,
+            shed: self.inner.crowd.shed(),
+            written: self.inner.taken_in.load(Ordering::Relaxed),
         }
     }
 }

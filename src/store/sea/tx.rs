@@ -35,11 +35,23 @@ pub(super) struct SeaTx {
     /// Criteria that are locked already.
     criteria: BTreeSet<i64>,
     failed: bool,
+    /// Versions put.
+    puts: usize,
+    /// When the first of the clients that it makes due is.
+    rings: Option<Timestamp>,
 }
 
 impl SeaTx {
     pub(super) fn new(store: SeaStore, session: Session) -> Self {
-        SeaTx { store, session, memory: Memory::default(), criteria: BTreeSet::new(), failed: false }
+        SeaTx {
+            store,
+            session,
+            memory: Memory::default(),
+            criteria: BTreeSet::new(),
+            failed: false,
+            puts: 0,
+            rings: None,
+        }
     }
 
     pub(super) async fn claim(&mut self, now: Timestamp, lease_until: Timestamp, count: usize) -> Result<Vec<Job>> {
@@ -48,6 +60,10 @@ impl SeaTx {
 
     pub(super) async fn execute(&mut self, sql: &mut Sql) -> Result<u64> {
         Ok(sql.execute(self.session.writing().await?).await?.rows_affected())
+    }
+
+    pub(super) async fn renew(&mut self, jobs: &[Job], from: Timestamp, to: Timestamp) -> Result<()> {
+        jobs::renew(self.session.writing().await?, jobs, from, to).await
     }
 }
 
@@ -58,6 +74,13 @@ impl Session {
             turn.before_write().await?;
         }
         self.db()
+    }
+
+    fn is_a_requests(&self) -> bool {
+        match self {
+            Session::Sqlite(turn) => turn.is_a_requests(),
+            Session::Postgres(_, guest) => matches!(guest, Guest::Request(_)),
+        }
     }
 
     fn db(&self) -> Result<&DatabaseTransaction> {
@@ -111,6 +134,7 @@ impl Tx for SeaTx {
 
     async fn put(&mut self, puts: Vec<Put>) -> Result<()> {
         noting_failure!(self, {
+            self.puts += puts.len();
             let longest = self.store.longest();
             write::put(self.session.writing().await?, &mut self.memory, &longest, puts).await
         })
@@ -121,11 +145,17 @@ impl Tx for SeaTx {
     }
 
     async fn enqueue_all(&mut self, due: Timestamp) -> Result<u64> {
-        noting_failure!(self, jobs::enqueue_all(self.session.writing().await?, due).await)
+        noting_failure!(self, {
+            self.rings = Some(self.rings.map_or(due, |known| known.min(due)));
+            jobs::enqueue_all(self.session.writing().await?, due).await
+        })
     }
 
     async fn enqueue(&mut self, clients: &[Arc<str>], due: Timestamp) -> Result<()> {
-        noting_failure!(self, jobs::enqueue(self.session.writing().await?, clients, due).await)
+        noting_failure!(self, {
+            self.rings = Some(self.rings.map_or(due, |known| known.min(due)));
+            jobs::enqueue(self.session.writing().await?, clients, due).await
+        })
     }
 
     async fn finish(&mut self, jobs: &[(Job, Option<Timestamp>)]) -> Result<()> {
@@ -133,15 +163,24 @@ impl Tx for SeaTx {
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
-        let SeaTx { store, session, memory, failed: unfit, .. } = *self;
+        let SeaTx { store, session, memory, failed: unfit, puts, rings, .. } = *self;
         if unfit {
             return Err(broken("a transaction in which a call failed cannot be committed"));
         }
+        let puts = if session.is_a_requests() { puts } else { 0 };
         match session {
             Session::Sqlite(turn) => store.writer()?.commit(turn, memory.rows).await?,
-            Session::Postgres(transaction, _guest) => transaction.commit().await.map_err(failed)?,
+            Session::Postgres(transaction, _guest) => {
+                if let Some(due) = rings {
+                    store.inner.bell.announce(&transaction, due).await?;
+                }
+                transaction.commit().await.map_err(failed)?;
+            }
         }
-        store.learn(memory.rows, memory.longest);
+        if let Some(due) = rings {
+            store.inner.bell.ring(due);
+        }
+        store.learn(puts, memory.rows, memory.longest);
         Ok(())
     }
 }

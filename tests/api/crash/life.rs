@@ -1,6 +1,6 @@
 //! One client's record as the one who pushes it knows it: what stands for sure, and what may stand.
 
-use crate::crash::process::{self, Process};
+use crate::process::{self, Process};
 use crate::story::withdrawing;
 use reqwest::Client;
 use serde_json::{Value, json};

@@ -10,13 +10,12 @@
 
 mod cluster;
 mod life;
-pub mod process;
 
+use crate::process::{Process, all, client};
 use crate::server::{Backend, Place};
 use crate::story::start_for;
 use cluster::Cluster;
 use life::{Dice, Life, bare, url};
-use process::{Process, all};
 use reqwest::Client;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -37,11 +36,6 @@ pub fn transaction(resources: &[Value]) -> Value {
     let put = |resource: &Value| json!({"resource": resource, "request": {"method": "PUT", "url": url(resource)}});
     let entries: Vec<Value> = resources.iter().map(put).collect();
     json!({"resourceType": "Bundle", "type": "transaction", "entry": entries})
-}
-
-fn client() -> Client {
-    tautline::smart::fetch::install_tls();
-    Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client")
 }
 
 /// Pushes this client's transactions, and a new client's after its last, until an answer fails to come.

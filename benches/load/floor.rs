@@ -71,7 +71,7 @@ async fn write(place: &Place, db: &DatabaseConnection, bundles: Vec<Vec<Statemen
 
 /// Milliseconds that serde_json takes for a Bundle.
 fn parse_ms() -> f64 {
-    let bundles = support::transactions(crate::ALONE_SEED, 50);
+    let bundles = support::transactions(crate::speed::ALONE_SEED, 50);
     let began = Instant::now();
     for bundle in &bundles {
         std::hint::black_box(serde_json::from_slice::<serde_json::Value>(bundle).expect("JSON"));

@@ -1,13 +1,13 @@
-//! Our own server in this process, on a runtime of its own, as `tautline serve` runs it.
+//! Our own server: the program itself, one process or several on one database.
 
 use crate::postgres_support;
-use jiff::Timestamp;
-use std::sync::Arc;
-use std::thread::JoinHandle;
-use tautline::app;
-use tautline::clock::{Clock, SystemClock};
-use tautline::config::{Auth, Config, Options};
-use tokio::sync::oneshot;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Another build of the program.
+const PROGRAM_VARIABLE: &str = "TAUTLINE_TEST_PROGRAM";
 
 /// Where the data is.
 pub struct Place {
@@ -38,51 +38,57 @@ impl Place {
 }
 
 pub struct Own {
+    children: Vec<Child>,
     /// `http://127.0.0.1:…`
-    pub root: String,
-    /// The FHIR base.
-    pub base: String,
-    pub stands_still: bool,
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-/// Jobs are due a moment after their write, which under this clock never comes.
-struct Still(Timestamp);
-
-impl Clock for Still {
-    fn now(&self) -> Timestamp {
-        self.0
-    }
+    pub roots: Vec<String>,
+    pub ready: Duration,
 }
 
 impl Own {
-    pub fn start(place: &Place, stands_still: bool) -> Self {
-        let options = Options {
-            listen: "127.0.0.1:0".parse().ok(),
-            database_url: Some(place.url.clone()),
-            auth: Some(Auth::None),
-            ..Options::default()
-        };
-        let config = Config::read(&options).expect("the configuration reads");
-        let clock: Arc<dyn Clock> =
-            if stands_still { Arc::new(Still(Timestamp::now())) } else { Arc::new(SystemClock) };
-        let (stop, stopped) = oneshot::channel();
-        let (tell, told) = std::sync::mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            tautline::cli::block_on(async move {
-                let running = app::start_with(config, clock).await.expect("the server starts");
-                let _ = tell.send(running.address);
-                let _ = stopped.await;
-                running.stop().await;
-            });
-        });
-        let root = format!("http://{}", told.recv().expect("an address"));
-        Self { base: format!("{root}/fhir"), root, stands_still, stop, thread }
+    pub async fn start(place: &Place, instances: usize) -> Self {
+        let mut own = Self { children: Vec::new(), roots: Vec::new(), ready: Duration::ZERO };
+        let program = std::env::var(PROGRAM_VARIABLE).unwrap_or_else(|_| env!("CARGO_BIN_EXE_tautline").to_owned());
+        for _ in 0..instances {
+            let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+            let began = Instant::now();
+            let child = Command::new(&program)
+                .args(["serve", "--auth", "none", "--requests-per-second", "1000000"])
+                .args(["--listen", &format!("127.0.0.1:{port}"), "--database-url", &place.url])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("the program starts");
+            own.children.push(child);
+            own.roots.push(format!("http://127.0.0.1:{port}"));
+            while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+                assert!(began.elapsed() < READY_WITHIN, "the server does not start");
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            own.ready = began.elapsed();
+        }
+        own
     }
 
-    pub fn stop(self) {
-        let _ = self.stop.send(());
-        self.thread.join().expect("the server ends well");
+    pub fn pids(&self) -> Vec<u32> {
+        self.children.iter().map(Child::id).collect()
     }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Resident memory of these processes, MB.
+pub fn resident_mb(pids: &[u32]) -> f64 {
+    let one = |pid: &u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.split_whitespace().next()?.parse::<f64>().ok()
+    };
+    pids.iter().filter_map(one).sum::<f64>() / 1024.0
 }

@@ -8,10 +8,10 @@ use tautline::cli::simulate::{self, Generator};
 
 pub const BUNDLE_ENTRIES: usize = 100;
 
-/// Each resource of simulated clients once, as it stands last, client after client without end.
-pub fn resources(seed: u64) -> impl Iterator<Item = Value> {
+/// Simulated clients without end, each with its resources as they stand last.
+pub fn clients(seed: u64) -> impl Iterator<Item = Vec<Value>> {
     let mut shared = HashSet::new();
-    (1..).flat_map(move |n| {
+    (1..).map(move |n| {
         let mut client = simulate::client(seed, n, Generator::Strain).resources;
         // A later version comes after the earlier one.
         let mut seen = HashSet::new();
@@ -21,6 +21,11 @@ pub fn resources(seed: u64) -> impl Iterator<Item = Value> {
         client.retain(|resource| resource["resourceType"] != "Practitioner" || shared.insert(url(resource)));
         client
     })
+}
+
+/// Each of their resources once, client after client.
+pub fn resources(seed: u64) -> impl Iterator<Item = Value> {
+    clients(seed).flatten()
 }
 
 /// `Task/1`

@@ -213,7 +213,7 @@ fn good(clients: &mut impl Iterator<Item = Vec<Value>>, known: &mut Vec<Vec<Valu
         6 => Ask::get(&format!("/app/patients/{id}")),
         7 => Ask::get(&format!("/Observation?patient={id}&_count=50")),
         8 => Ask::get(&format!("/Patient/{id}/$detect-rupture")),
-        _ => Ask::get(*dice.one(&["/app/caseload", "/metadata", "/Appointment?date=ge2026-01-01&_count=20"])),
+        _ => Ask::get(dice.one::<&str>(&["/app/caseload", "/metadata", "/Appointment?date=ge2026-01-01&_count=20"])),
     }
 }
 

@@ -115,7 +115,7 @@ async fn write(pipeline: Arc<Pipeline>, mut events: mpsc::Receiver<Vec<Put>>, mu
 }
 
 async fn once(pipeline: &Pipeline, batch: &[Put]) -> crate::store::Result<()> {
-    let mut tx = pipeline.store.begin().await?;
+    let mut tx = pipeline.store.begin_behind(Duration::ZERO).await?;
     tx.put(batch.to_vec()).await?;
     tx.commit().await
 }

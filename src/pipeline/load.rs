@@ -10,9 +10,13 @@ use crate::store::{Key, Kind};
 use jiff::SignedDuration;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 /// Resources written in one transaction.
 pub const BATCH: usize = 500;
+/// Times a batch is tried anew where the database cannot be written, and the pause between.
+const TRIES_MAX: u32 = 10;
+const PAUSE: Duration = Duration::from_secs(1);
 /// Clocks of two servers may differ by this much, seconds.
 const LEEWAY_SECONDS: i64 = 60;
 
@@ -158,7 +162,17 @@ impl Pipeline {
                 must_be_new: false,
             },
         };
-        self.write_by(gate, all.iter().map(write).collect()).await
+        let mut tries = 0;
+        loop {
+            match self.write_by(gate, all.iter().map(write).collect()).await {
+                // Somebody else's crowd, or the database was away: a load can wait.
+                Err(error) if error.status == 503 && tries < TRIES_MAX => {
+                    tries += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                done => return done,
+            }
+        }
     }
 
     /// A judgement never takes the place of a finding.

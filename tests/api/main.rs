@@ -11,6 +11,7 @@ mod commands;
 mod conformance;
 mod constants;
 mod crash;
+mod disk;
 mod disorder;
 mod ehr;
 mod elsewhere;

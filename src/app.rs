@@ -116,7 +116,7 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     // On a thread of its own: this one commits, and nobody waits for our sums.
     let (runtime, work) = (Handle::current(), worker::run(Arc::clone(&pipeline), metrics.clone(), stopping.clone()));
     let worker = tokio::task::spawn_blocking(move || runtime.block_on(work));
-    let keeping = tokio::spawn(api::housekeeping::run(Arc::clone(&pipeline), stopping.clone()));
+    let keeping = tokio::spawn(api::housekeeping::run(Arc::clone(&pipeline), config.audit_days, stopping.clone()));
     let (trail, scribe) = Trail::start(Arc::clone(&pipeline), stopping);
     let started = clock.now();
     let secret = clock.new_id();
@@ -128,6 +128,7 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
             .app_data(shared.clone())
             .app_data(web::PayloadConfig::new(api::BODY_BYTES_MAX))
             .wrap(actix_web::middleware::Compress::default())
+            .wrap(api::respond::unless_said())
             .configure(api::configure)
     })
     .client_request_timeout(Duration::from_secs(HEAD_SECONDS))

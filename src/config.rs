@@ -59,6 +59,9 @@ pub struct Options {
     /// Minutes after which a launch's session ends if nobody looks; it lasts 12 hours at most [default: 60]
     #[arg(long, env = "TAUTLINE_SESSION_IDLE_MINUTES")]
     pub session_idle_minutes: Option<u32>,
+    /// Days that events of the audit trail are kept [default: for ever]
+    #[arg(long, env = "TAUTLINE_AUDIT_DAYS")]
+    pub audit_days: Option<u32>,
     /// Sessions of launches at once [default: 10000]
     #[arg(long, env = "TAUTLINE_SESSIONS_MAX")]
     pub sessions_max: Option<u32>,
@@ -79,6 +82,7 @@ struct File {
     tls_key_file: Option<PathBuf>,
     requests_per_second: Option<u32>,
     session_idle_minutes: Option<u32>,
+    audit_days: Option<u32>,
     sessions_max: Option<u32>,
     #[serde(default)]
     issuers: Vec<Issuer>,
@@ -154,6 +158,8 @@ pub struct Config {
     pub requests_per_second: u32,
     /// A session ends when nobody looks for so long.
     pub session_idle_minutes: u32,
+    /// Events of the trail that are older are forgotten; `None`: none is.
+    pub audit_days: Option<u32>,
     /// Sessions at once.
     pub sessions_max: u32,
     pub issuers: Vec<Issuer>,
@@ -219,6 +225,10 @@ impl Config {
         }
         let session_idle_minutes = options.session_idle_minutes.or(file.session_idle_minutes).unwrap_or(60);
         let sessions_max = options.sessions_max.or(file.sessions_max).unwrap_or(10_000);
+        let audit_days = options.audit_days.or(file.audit_days);
+        if audit_days == Some(0) {
+            return Err(ConfigError("audit_days must be 1 or more; left out, the trail is kept for ever".into()));
+        }
         if session_idle_minutes == 0 || sessions_max == 0 {
             return Err(ConfigError("session_idle_minutes and sessions_max must be 1 or more".into()));
         }
@@ -229,6 +239,7 @@ impl Config {
             tls,
             requests_per_second,
             session_idle_minutes,
+            audit_days,
             sessions_max,
             base_url: base_url.trim_end_matches('/').to_owned(),
             auth,

@@ -286,6 +286,13 @@ impl Access {
         self.shares(kind, right).is_none_or(|mut shares| shares.any(|share| share.client.as_deref() == Some(client)))
     }
 
+    /// Not everything of the type: some of it is hidden.
+    fn is_narrow(&self, kind: &str, right: Right) -> bool {
+        self.shares(kind, right).is_some_and(|mut shares| {
+            shares.all(|share| (share.client.is_some() && in_compartment(kind)) || !share.filters.is_empty())
+        })
+    }
+
     /// One client, and no other, for every type that belongs to clients.
     fn only(&self, kind: &str, right: Right) -> bool {
         self.shares(kind, right).is_some_and(|mut shares| shares.all(|share| share.client.is_some()))
@@ -302,33 +309,31 @@ impl Gate for Access {
     }
 
     fn admits(&self, change: &Change) -> Result<()> {
+        if matches!(self.reach, Reach::All) {
+            return Ok(());
+        }
         let kind = change.kind;
-        let stands = change.before.as_ref().is_some_and(|before| !before.deleted);
-        let right = match (stands, &change.after) {
+        let nowhere = || Error::not_found(kind, "");
+        // What they may neither change nor read is to them as if it had never been: it goes the way of what is not
+        // there, step by step, and gets the same answer.
+        let seen = change.before.as_ref().filter(|before| {
+            let json = || serde_json::from_str(before.json).ok();
+            let most = if change.after.is_some() { Right::Update } else { Right::Delete };
+            [most, Right::Read].into_iter().any(|right| self.may_see(kind, before.clients, right, json))
+        });
+        let hidden = change.before.is_some() && seen.is_none();
+        let right = match (seen.is_some_and(|before| !before.deleted), &change.after) {
             (_, None) => Right::Delete,
             (true, Some(_)) => Right::Update,
             (false, Some(_)) => Right::Create,
         };
-        if matches!(self.reach, Reach::All) {
-            return Ok(());
-        }
-        let nowhere = || Error::not_found(kind, "");
         self.may(kind, right)?;
-        // Deleting what is not there, told apart from what is not theirs, would tell.
-        if !stands && change.after.is_none() && self.only(kind, right) {
-            return Err(nowhere());
-        }
         if !in_compartment(kind) && self.only(kind, right) {
             let text = format!("{kind} belongs to no patient; one patient's token does not change it.");
             return Err(Error::new(IssueType::Forbidden, text));
         }
-        if let Some(before) = &change.before
-            && !self.may_see(kind, before.clients, right, || serde_json::from_str(before.json).ok())
-        {
-            return Err(nowhere());
-        }
         if let Some(after) = &change.after {
-            if let Some(before) = &change.before
+            if let Some(before) = seen
                 && !before.clients.is_empty()
                 && !after.clients.iter().any(|client| before.clients.contains(client))
             {
@@ -340,7 +345,17 @@ impl Gate for Access {
                 return Err(Error::new(IssueType::Forbidden, text));
             }
         }
-        let before = change.before.as_ref().map(|before| before.clients).unwrap_or_default();
+        // Deleting or expecting what is not there, told apart from what is not theirs, would tell.
+        let there = seen.is_some_and(|before| !before.deleted);
+        if hidden || (!there && (change.after.is_none() || change.expects) && self.is_narrow(kind, right)) {
+            return Err(nowhere());
+        }
+        if let Some(before) = seen
+            && !self.may_see(kind, before.clients, right, || serde_json::from_str(before.json).ok())
+        {
+            return Err(nowhere());
+        }
+        let before = seen.map(|before| before.clients).unwrap_or_default();
         let after = change.after.as_ref().map(|after| after.clients).unwrap_or_default();
         if self.only(kind, right) && !before.iter().chain(after).all(|client| self.reaches(kind, client, right)) {
             let text = "This belongs to other patients as well; one patient's token does not change it.";

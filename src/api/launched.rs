@@ -6,15 +6,21 @@ use crate::error::Result;
 use crate::fhir::check;
 use crate::fhir::outcome::Issue;
 use crate::pipeline::ingest::{Action, Target, Write};
+use crate::smart::pull::{self, Missing};
+use crate::smart::scope;
 use crate::smart::session::{Ending, Progress, Session};
-use crate::smart::{pull, scope};
 use crate::store::Query;
 use actix_web::web;
+use futures_util::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Resources written at once.
 const CHUNK_MAX: usize = 500;
+/// Of what a search does not show any more, so many are asked for one by one, so many at once, for so long.
+const CHECKED_MAX: usize = 200;
+const CHECKED_AT_ONCE: usize = 4;
+const CHECKING_MAX: Duration = Duration::from_secs(30);
 /// How often the other processes are told how far it is.
 const TELL_EVERY: Duration = Duration::from_millis(500);
 
@@ -72,11 +78,8 @@ async fn keep(
     address: Option<String>,
     found: pull::Found,
 ) -> Result<()> {
-    let holder = Holder {
-        grants: scope::grants("patient/*.cud"),
-        patient: session.patient.as_deref().map(str::to_owned),
-        fhir_user: None,
-    };
+    // What is not about the patient has been left out; a group's appointment is about others as well.
+    let holder = Holder { grants: scope::grants("system/*.cud"), ..Holder::default() };
     let access = Access::of(holder, launch::asker(session, address), state.pipeline.term_context());
     let mut left_out = 0_usize;
     let mut seen = std::collections::HashSet::new();
@@ -98,14 +101,12 @@ async fn keep(
     if left_out > 0 {
         tracing::warn!(left_out, "resources of a record system are no valid R4 and were left out");
     }
+    let mut missing = Vec::new();
     for kind in found.whole {
-        for id in kept_before(state, session, kind).await? {
-            if !seen.contains(&(kind, id.clone())) {
-                let action = Action::Delete { target: Target::Id(id), if_match: None };
-                writes.push(Write { kind, full_url: None, prefix: String::new(), action });
-            }
-        }
+        let before = kept_before(state, session, kind).await?;
+        missing.extend(before.into_iter().filter(|one| !seen.contains(&(kind, one.id.clone()))));
     }
+    writes.extend(settled(state, session, progress, missing).await);
     while !writes.is_empty() {
         let rest = writes.split_off(writes.len().min(CHUNK_MAX));
         state.pipeline.write_by(&access, std::mem::replace(&mut writes, rest)).await?;
@@ -113,19 +114,61 @@ async fn keep(
     Ok(())
 }
 
-/// Ids of what earlier launches of this EHR's read of the patient.
-async fn kept_before(state: &State, session: &Session, kind: &'static str) -> Result<Vec<String>> {
+/// What becomes of what the searches do not show any more. A search may show less than there is without a word
+/// (consent, a narrower role): nothing is deleted unless the EHR says, of that one, that it is not there.
+async fn settled(state: &State, session: &Session, progress: &Progress, missing: Vec<Before>) -> Vec<Write> {
+    let ehr = state.smart.launches.as_ref().and_then(|launches| launches.ehrs.get(session.ehr));
+    let Some(ehr) = ehr else { return Vec::new() };
+    let until = tokio::time::Instant::now() + CHECKING_MAX;
+    let asked = futures_util::stream::iter(missing.into_iter().enumerate()).map(|(place, one)| async move {
+        let remote = one.remote.as_deref().filter(|_| place < CHECKED_MAX);
+        let verdict = match remote {
+            Some(remote) => tokio::time::timeout_at(until, pull::look_for(ehr, session, one.kind, remote)).await.ok(),
+            None => None,
+        };
+        (one, verdict.unwrap_or(Missing::Unsaid))
+    });
+    let mut writes = Vec::new();
+    for (Before { kind, id, .. }, verdict) in asked.buffered(CHECKED_AT_ONCE).collect::<Vec<_>>().await {
+        let action = match verdict {
+            Missing::Gone => Action::Delete { target: Target::Id(id), if_match: None },
+            Missing::There(resource) if !check::check(&resource).iter().any(Issue::refuses) => {
+                Action::Update { target: Target::Id(id), resource, if_match: None, must_be_new: false }
+            }
+            Missing::There(_) | Missing::Unsaid => {
+                progress.note_unread(kind);
+                continue;
+            }
+        };
+        writes.push(Write { kind, full_url: None, prefix: String::new(), action });
+    }
+    writes
+}
+
+/// What an earlier launch of this EHR's read of the patient.
+struct Before {
+    kind: &'static str,
+    id: String,
+    /// The EHR's id of it, where it was kept.
+    remote: Option<String>,
+}
+
+async fn kept_before(state: &State, session: &Session, kind: &'static str) -> Result<Vec<Before>> {
     let ehr = state.smart.launches.as_ref().and_then(|launches| launches.ehrs.get(session.ehr));
     let (Some(ehr), Some(patient)) = (ehr, &session.patient) else { return Ok(Vec::new()) };
     let mut query = Query { kind, client: Some(Arc::clone(patient)), count: CHUNK_MAX, ..Query::default() };
-    let mut ids = Vec::new();
+    let mut all = Vec::new();
     loop {
         let page = state.pipeline.store.search(&query).await?;
-        let all = page.versions.iter().map(|version| version.key.id.to_string());
-        ids.extend(all.filter(|id| id.starts_with(&ehr.prefix())));
+        let own = page.versions.iter().filter(|version| version.key.id.starts_with(&ehr.prefix()));
+        all.extend(own.map(|version| Before {
+            kind,
+            id: version.key.id.to_string(),
+            remote: serde_json::from_str(&version.json).ok().and_then(|json| pull::remote_id(ehr, kind, &json)),
+        }));
         match page.next {
             Some(next) => query.after = Some(next),
-            None => return Ok(ids),
+            None => return Ok(all),
         }
     }
 }

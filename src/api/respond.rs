@@ -8,6 +8,7 @@ use crate::fhir::xml;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HttpDate};
+use actix_web::middleware::DefaultHeaders;
 use jiff::Timestamp;
 use std::time::SystemTime;
 
@@ -82,6 +83,15 @@ pub fn success(response: Response, form: Form) -> HttpResponse {
 fn common(builder: &mut actix_web::HttpResponseBuilder) {
     builder.insert_header((header::CACHE_CONTROL, "no-store"));
     builder.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+}
+
+/// On every answer that does not say otherwise, whoever makes it: our handlers, or actix where it refuses before them.
+#[must_use]
+pub fn unless_said() -> DefaultHeaders {
+    DefaultHeaders::new()
+        .add((header::CACHE_CONTROL, "no-store"))
+        .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .add((header::REFERRER_POLICY, "no-referrer"))
 }
 
 fn indented(json: &str) -> Option<String> {

@@ -219,6 +219,12 @@ pub(super) async fn identity(
     if !holds {
         return Err(LaunchError::Answer);
     }
+    // A patient who is told in another way than as a text is a patient.
+    for key in ["fhirUser", "profile", "nonce"] {
+        if claims.get(key).is_some_and(|value| !value.is_string() && !value.is_null()) {
+            return Err(LaunchError::Answer);
+        }
+    }
     let user = text("fhirUser").or_else(|| text("profile")).map(str::to_owned);
     Ok((user, text("name").map(str::to_owned)))
 }

@@ -234,6 +234,9 @@ impl Launches {
         if !text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")) {
             return Err(LaunchError::Answer);
         }
+        if answer.get("id_token").is_some_and(|token| !token.is_string() && !token.is_null()) {
+            return Err(LaunchError::Answer);
+        }
         let who = match text("id_token") {
             None => None,
             Some(id_token) => Some(identity(ehr, &described, id_token, &pending.nonce, now).await?),
@@ -252,7 +255,12 @@ impl Launches {
         if remote.is_some_and(|id| !is_id(id)) {
             return Err(LaunchError::Answer);
         }
-        let scope = text("scope").unwrap_or(&ehr.scope);
+        let scope = match answer.get("scope") {
+            // RFC 6749, 5.1: left out where it is what was asked for.
+            None | Some(Value::Null) => &ehr.scope,
+            Some(Value::String(scope)) => scope,
+            Some(_) => return Err(LaunchError::Answer),
+        };
         if remote.is_none() {
             // Many clients at once: for somebody who is known to treat, and was granted more than one client.
             let many = scope.split_ascii_whitespace().any(|one| one.starts_with("user/"));
@@ -267,7 +275,7 @@ impl Launches {
             iss: ehr.iss.clone(),
             remote_patient: remote.map(str::to_owned),
             fhir_user,
-            scope: scope.to_owned(),
+            scope: scope.clone(),
             token: token.into(),
             refresh: text("refresh_token").map(str::to_owned),
             until: until(&answer, now),

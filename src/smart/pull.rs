@@ -35,6 +35,37 @@ pub struct Found {
     pub whole: Vec<&'static str>,
 }
 
+/// What has become of something that a search does not show any more.
+#[derive(Debug)]
+pub enum Missing {
+    /// It is not there any more, or is another patient's now.
+    Gone,
+    /// There it is, under our id: the search shows less than there is.
+    There(Value),
+    /// The EHR does not say.
+    Unsaid,
+}
+
+/// Asks for one resource by the EHR's own id.
+pub async fn look_for(ehr: &Ehr, session: &Session, name: &'static str, id: &str) -> Missing {
+    if !may(&session.scope)(name, Right::Read) || !is_id(id) {
+        return Missing::Unsaid;
+    }
+    let url = format!("{}/{name}/{id}", ehr.iss);
+    match ehr.fetcher.get(&url, Some(&session.token), PAGE_BYTES_MAX).await {
+        Ok(found) if found.get("resourceType").and_then(Value::as_str) == Some(name) => {
+            let ours = renamed(ehr, name, &found).filter(|_| found.get("id").and_then(Value::as_str) == Some(id));
+            match (ours, session.patient.as_deref()) {
+                (Some(ours), Some(patient)) if is_about(&ours, patient) => Missing::There(ours),
+                (Some(_), _) => Missing::Gone,
+                (None, _) => Missing::Unsaid,
+            }
+        }
+        Err(FetchError::Status(404 | 410, _)) => Missing::Gone,
+        _ => Missing::Unsaid,
+    }
+}
+
 fn may(scope: &str) -> impl Fn(&str, Right) -> bool {
     let granted = grants(scope);
     move |kind, right| granted.iter().any(|grant| grant.covers(kind) && grant.has(right))
@@ -69,8 +100,7 @@ async fn read_into(found: &mut Found, ehr: &Ehr, session: &Session, progress: &P
     let Found { resources: out, whole } = found;
     let may = may(&session.scope);
     let mut take = |kind: &'static str, resource: &Value| {
-        let ours =
-            renamed(ehr, kind, resource).filter(|ours| read::clients(ours).iter().any(|client| **client == **local));
+        let ours = renamed(ehr, kind, resource).filter(|ours| is_about(ours, local));
         if let Some(ours) = ours {
             progress.read.fetch_add(1, Ordering::Relaxed);
             out.push((kind, ours));
@@ -159,6 +189,27 @@ fn follow(ehr: &Ehr, next: &str) -> Option<String> {
     (joined.origin() == base.origin()).then(|| joined.to_string())
 }
 
+fn is_about(resource: &Value, patient: &str) -> bool {
+    read::clients(resource).iter().any(|client| **client == *patient)
+}
+
+/// The EHR's id of something that was renamed.
+#[must_use]
+pub fn remote_id(ehr: &Ehr, kind: &str, ours: &Value) -> Option<String> {
+    let place = format!("{}/{kind}", ehr.iss);
+    let source =
+        ours.get("meta").and_then(|meta| meta.get("source")?.as_str()?.strip_prefix(&place)?.strip_prefix('/'));
+    let identifiers = match ours.get("identifier") {
+        Some(Value::Array(all)) => all.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
+    };
+    let named = identifiers.iter().find(|one| one.get("system").and_then(Value::as_str) == Some(&place));
+    let id = source.or_else(|| named?.get("value")?.as_str())?;
+    let own = ours.get("id").and_then(Value::as_str);
+    (own == Some(&ehr.local_id(kind, id))).then(|| id.to_owned())
+}
+
 /// The resource under our id, its references to its neighbours ours too, the original in `identifier`.
 fn renamed(ehr: &Ehr, kind: &str, resource: &Value) -> Option<Value> {
     let id = resource.get("id").and_then(Value::as_str)?.to_owned();
@@ -169,8 +220,13 @@ fn renamed(ehr: &Ehr, kind: &str, resource: &Value) -> Option<Value> {
     if !ehr.pushes {
         let original = json!({"system": format!("{}/{kind}", ehr.iss), "value": id});
         if kind == "QuestionnaireResponse" {
-            // It has room for one; its own comes first.
-            object.entry("identifier").or_insert(original);
+            // It has room for one; its own comes first, and ours is where it came from.
+            if object.contains_key("identifier") {
+                let meta = object.entry("meta").or_insert_with(|| json!({}));
+                meta["source"] = json!(format!("{}/{kind}/{id}", ehr.iss));
+            } else {
+                object.insert("identifier".into(), original);
+            }
         } else if let Some(all) = object.entry("identifier").or_insert_with(|| json!([])).as_array_mut() {
             all.push(original);
         }
@@ -240,6 +296,17 @@ mod tests {
         assert_eq!(ours["identifier"][0], json!({"system": "https://one.example/fhir/Task", "value": "1"}));
         assert_ne!(one.local_id("Task", "1"), two.local_id("Task", "1"));
         assert!(one.local_id("Task", "1").len() <= 64);
+        for (kind, more) in [
+            ("Task", json!({})),
+            ("QuestionnaireResponse", json!({})),
+            ("QuestionnaireResponse", json!({"identifier": {"system": "urn:x", "value": "own"}})),
+        ] {
+            let mut resource = json!({"resourceType": kind, "id": "7"});
+            resource.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            let ours = renamed(&one, kind, &resource).expect("renamed");
+            assert_eq!(remote_id(&one, kind, &ours).as_deref(), Some("7"), "{ours}");
+            assert_eq!(remote_id(&two, kind, &ours), None);
+        }
     }
 
     #[test]

@@ -116,19 +116,33 @@ fn of(claims: &Value, issuer: &Issuer, now: Timestamp) -> Result<Claims, Refusal
         Some(nbf) if seconds(Some(nbf)).is_some_and(|nbf| nbf <= now.saturating_add(LEEWAY_SECONDS)) => {}
         Some(_) => return Err(Refusal::Early),
     }
-    let scope = ["scope", "scp"].iter().find_map(|key| match claims.get(*key)? {
-        Value::String(text) => Some(text.clone()),
-        Value::Array(items) => Some(items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")),
-        _ => None,
-    });
+    // What is there and is not what it has to be is no claim that may be passed over: it may have narrowed the token.
+    for key in ["fhirUser", "patient", "client_id", "azp", "cid", "sub"] {
+        if claims.get(key).is_some_and(|value| !(value.is_string() || value.is_null() && key != "fhirUser")) {
+            return Err(Refusal::Malformed);
+        }
+    }
+    let scope = ["scope", "scp"].iter().find_map(|key| claims.get(*key)).map_or(Ok(String::new()), scopes)?;
     Ok(Claims {
         issuer: issuer.name.clone(),
         client_id: text("client_id").or_else(|| text("azp")).or_else(|| text("cid")),
         subject: text("sub"),
         fhir_user: text("fhirUser"),
         patient: text("patient"),
-        grants: grants(&scope.unwrap_or_default()),
+        grants: grants(&scope),
     })
+}
+
+/// One text, or a list of them.
+fn scopes(value: &Value) -> Result<String, Refusal> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Array(items) => {
+            let all: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+            Ok(all.ok_or(Refusal::Malformed)?.join(" "))
+        }
+        _ => Err(Refusal::Malformed),
+    }
 }
 
 /// `aud` is `wanted`, or a list with it.
@@ -146,4 +160,36 @@ pub fn names(aud: Option<&Value>, wanted: &str) -> bool {
 pub fn seconds(value: Option<&Value>) -> Option<i64> {
     let value = value?;
     value.as_i64().or_else(|| value.as_f64().filter(|at| at.is_finite() && at.abs() < 1e15).map(|at| at as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smart::keys::KeySet;
+    use serde_json::json;
+
+    #[test]
+    fn a_claim_of_another_type_than_it_has_to_be_refuses_the_token() {
+        let keys = || RemoteKeys::given(KeySet::read(&json!({"keys": []})));
+        let issuer = Issuer { name: "i".into(), audience: "a".into(), keys: keys(), introspection: None };
+        let now = Timestamp::from_second(1_000).expect("a time");
+        let with = |key: &str, value: Value| {
+            let mut claims = json!({"iss": "i", "aud": "a", "exp": 2_000, "scope": "user/*.rs"});
+            claims[key] = value;
+            of(&claims, &issuer, now).map(|claims| claims.grants.len())
+        };
+        assert_eq!(with("fhirUser", json!("Patient/1")), Ok(1));
+        assert_eq!(with("scope", json!(["user/Task.r", "user/Flag.r"])), Ok(2));
+        assert_eq!(with("patient", Value::Null), Ok(1));
+        let odd = [json!(["Patient/1"]), json!({"reference": "Patient/1"}), json!(7), json!(true)];
+        for key in ["iss", "aud", "exp", "nbf", "fhirUser", "patient", "client_id", "azp", "cid", "sub", "scope"] {
+            for value in &odd {
+                let fits = matches!((key, value), ("exp" | "nbf", Value::Number(_)) | ("scope", Value::Array(_)));
+                assert!(fits || with(key, value.clone()).is_err(), "{key}: {value}");
+            }
+        }
+        for (key, value) in [("fhirUser", Value::Null), ("scope", json!(["user/*.rs", 7])), ("exp", json!("2000"))] {
+            assert!(with(key, value.clone()).is_err(), "{key}: {value}");
+        }
+    }
 }

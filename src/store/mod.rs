@@ -404,6 +404,9 @@ pub trait Store: Send + Sync {
     /// Takes away what is past its time.
     async fn sweep(&self, now: Timestamp) -> Result<u64>;
 
+    /// Forgets, history and all, up to `count` resources of a type that were written before; how many.
+    async fn forget(&self, kind: Kind, before: Timestamp, count: usize) -> Result<u64>;
+
     /// Reachable and migrated.
     async fn ready(&self) -> Result<()>;
 

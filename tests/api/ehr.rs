@@ -43,6 +43,9 @@ pub struct Ward {
     pub refuse_writes: Option<u16>,
     pub style: Value,
     pub refuse: Option<u16>,
+    /// Searches do not show these, without a word (consent); and what a read of one of them says instead.
+    pub hides: Vec<String>,
+    pub hidden_says: Option<u16>,
     /// Searches of this type fail.
     pub refuse_kind: Option<&'static str>,
     /// Searches are answered with this, and 200.
@@ -222,6 +225,9 @@ async fn read(ward: Shared, http: HttpRequest, path: web::Path<(String, String)>
     if let Err(refused) = let_in(&mut ward, &http) {
         return HttpResponse::build(refused).finish();
     }
+    if let Some(status) = ward.hidden_says.filter(|_| ward.hides.contains(&path.1)) {
+        return HttpResponse::build(StatusCode::from_u16(status).expect("a status")).finish();
+    }
     let found =
         ward.resources.iter().find(|one| one["resourceType"] == path.0.as_str() && one["id"] == path.1.as_str());
     found.map_or_else(
@@ -300,8 +306,9 @@ async fn search(ward: Shared, http: HttpRequest, kind: web::Path<String>) -> Htt
         .unwrap_or(0);
     let asked: HashMap<String, String> = form_urlencoded::parse(http.query_string().as_bytes()).into_owned().collect();
     let fits = |one: &&Value| asked.get("identifier").is_none_or(|identifier| *identifier == identifier_of(one));
+    let shown = |one: &&Value| !ward.hides.iter().any(|hidden| one["id"] == hidden.as_str());
     let all: Vec<&Value> =
-        ward.resources.iter().filter(|one| one["resourceType"] == kind.as_str()).filter(fits).collect();
+        ward.resources.iter().filter(|one| one["resourceType"] == kind.as_str()).filter(fits).filter(shown).collect();
     let entries: Vec<Value> = all.iter().skip(page * 2).take(2).map(|one| json!({"resource": one})).collect();
     let mut bundle = json!({"resourceType": "Bundle", "type": "searchset", "entry": entries});
     if all.len() > (page + 1) * 2 {

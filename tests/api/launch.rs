@@ -380,3 +380,69 @@ async fn an_id_token_that_cannot_be_checked_ends_the_launch() {
         server.stop().await;
     }
 }
+
+#[actix_web::test]
+async fn what_a_search_hides_is_not_taken_for_deleted() {
+    let ehr = Ehr::start().await;
+    ehr.with(|ward| {
+        ward.resources = withdrawing("p1", &start_for(15), 3);
+        // One that has an identifier of its own: where it came from is kept beside it.
+        for one in ward.resources.iter_mut().filter(|one| one["resourceType"] == "QuestionnaireResponse") {
+            one["identifier"] = json!({"system": "urn:forms", "value": one["id"]});
+        }
+        ward.context = json!({"patient": "p1"});
+    });
+    let all: Vec<String> = ehr.with(|ward| {
+        let responses = ward.resources.iter().filter(|one| one["resourceType"] == "QuestionnaireResponse");
+        responses.map(|one| one["id"].as_str().expect("an id").to_owned()).collect()
+    });
+    let place = crate::server::Place::new(crate::server::Backend::Sqlite).await.expect("a place");
+    let lines = format!(
+        "auth = \"smart\"\n[[ehrs]]\niss = \"{}\"\nclient_id = \"tautline\"\nallow_insecure = true\nscope = \"launch\"\n",
+        ehr.iss
+    );
+    let server = crate::server::Server::configured(&place, &lines).await;
+    let kept = async || {
+        let store = tautline::store::connect(&place.url).await.expect("the store");
+        let query = tautline::store::Query { kind: "QuestionnaireResponse", count: 100, ..Default::default() };
+        store.search(&query).await.expect("a search").versions.len()
+    };
+    let mut browser = Browser::new(&server);
+    let mut look = async || {
+        let there = browser.enter(&ehr).await;
+        browser.page(&there).await.expect(200).text
+    };
+    look().await;
+    assert_eq!(kept().await, all.len());
+    // Hidden, and the read says that one may not: kept, and said.
+    for status in [403, 401, 500, 429] {
+        ehr.with(|ward| {
+            ward.hides.clone_from(&all);
+            ward.hidden_says = Some(status);
+        });
+        let page = look().await;
+        assert!(page.contains("Not everything could be read") && page.contains("questionnaires"), "{status}");
+        assert_eq!(kept().await, all.len(), "{status}");
+    }
+    // Hidden by the search alone: it is there, and there is nothing to say.
+    ehr.with(|ward| ward.hidden_says = None);
+    assert!(!look().await.contains("Not everything could be read"));
+    assert_eq!(kept().await, all.len());
+    // Gone; and one that is another patient's now.
+    ehr.with(|ward| ward.hidden_says = Some(410));
+    assert!(!look().await.contains("Not everything could be read"));
+    assert_eq!(kept().await, 0);
+    ehr.with(|ward| {
+        ward.hides.clear();
+        ward.hidden_says = None;
+    });
+    look().await;
+    assert_eq!(kept().await, all.len());
+    ehr.with(|ward| {
+        let moved = ward.resources.iter_mut().find(|one| one["id"] == all[0].as_str()).expect("it");
+        moved["subject"] = json!({"reference": "Patient/p2"});
+    });
+    look().await;
+    assert_eq!(kept().await, all.len() - 1);
+    server.stop().await;
+}

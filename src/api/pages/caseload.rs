@@ -2,7 +2,7 @@
 
 use super::judge::csrf;
 use super::mine::Mine;
-use super::{Looker, answer, day, looker, manner, palette_of, refusal, thresholds};
+use super::{Looker, answer, day, looker, manner, palette_of, thresholds, turned_away};
 use crate::api::{State, launch};
 use crate::detection;
 use crate::domain::{Course, Timeline};
@@ -24,7 +24,7 @@ const PARALLEL_MAX: usize = 8;
 pub(super) async fn caseload(state: web::Data<State>, http: HttpRequest) -> HttpResponse {
     let looker = match looker(&state, &http, None).await {
         Ok(looker) => looker,
-        Err(error) => return refusal(&state, &error),
+        Err(error) => return turned_away(&state, &http, None, &error),
     };
     let made = async {
         if !looker.access.caseload() {

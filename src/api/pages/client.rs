@@ -1,7 +1,7 @@
 //! The page before the session.
 
 use super::judge::{csrf, secret};
-use super::{Looker, answer, json, looker, manner, palette_of, reading, refusal, thresholds};
+use super::{Looker, answer, json, looker, manner, palette_of, reading, refusal, thresholds, turned_away};
 use crate::api::{State, flags, judgements, launch};
 use crate::domain::{Course, SourceKind, Timeline};
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ pub(super) async fn page(
 ) -> HttpResponse {
     let looker = match looker(&state, &http, Some(&id)).await {
         Ok(looker) => looker,
-        Err(error) => return refusal(&state, &error),
+        Err(error) => return turned_away(&state, &http, Some(&id), &error),
     };
     if let Some(wait) = reading(&state, &http, &looker).await {
         return wait;

@@ -1,6 +1,6 @@
 //! What is said on the page about a Flag.
 
-use super::{Looker, json, looker, refusal};
+use super::{Looker, json, looker, refusal, trace, turned_away};
 use crate::api::{State, flags, judgements, launch, token};
 use crate::domain::Verdict;
 use crate::error::{Error, Result};
@@ -53,7 +53,7 @@ pub(super) async fn judge(
 ) -> HttpResponse {
     let looker = match looker(&state, &http, Some(&id)).await {
         Ok(looker) => looker,
-        Err(error) => return refusal(&state, &error),
+        Err(error) => return turned_away(&state, &http, Some(&id), &error),
     };
     let done = async {
         looker.access.page(&id)?;
@@ -75,7 +75,10 @@ pub(super) async fn judge(
             let there = format!("/app/patients/{}#afterwards", *id);
             HttpResponse::SeeOther().insert_header((header::LOCATION, there)).finish()
         }
-        Err(error) => refusal(&state, &error),
+        Err(error) => match trace(&state, &looker.access, &http, Some(&id), error.status).await {
+            Ok(()) => refusal(&state, &error),
+            Err(untraced) => refusal(&state, &untraced),
+        },
     }
 }
 

@@ -11,14 +11,14 @@ use super::access::Access;
 use super::{State, audit, auth, launch, launched};
 use crate::config::Auth;
 use crate::error::{Error, Result};
-use crate::fhir::audit::Interaction;
+use crate::fhir::audit::{Asker, Interaction};
 use crate::fhir::outcome::IssueType;
 use crate::smart::session::{Report, Session};
 use crate::smart::style::Palette;
 use crate::store::Key;
 use crate::view::{self, Thresholds};
 use crate::words::{Formats, Manner};
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -147,6 +147,7 @@ async fn looker(state: &State, http: &HttpRequest, client: Option<&str>) -> Resu
             if let (Some(client), Some(mine)) = (client, mine::Mine::of(state, &session).await?)
                 && !mine.shows(state, client).await?
             {
+                trace(state, &access, http, Some(client), 404).await?;
                 return Err(Error::new(IssueType::NotFound, "There is no such client."));
             }
             let report = report(state, &session).await?;
@@ -162,7 +163,7 @@ async fn looker(state: &State, http: &HttpRequest, client: Option<&str>) -> Resu
 /// Keeps in the trail that a page was shown, or refused.
 async fn trace(state: &State, access: &Access, http: &HttpRequest, client: Option<&str>, status: u16) -> Result<()> {
     let line = format!("{} {}", http.method(), http.uri().path());
-    let interaction = if client.is_some() { Interaction::Read } else { Interaction::Search };
+    let interaction = interaction(http, client);
     let named = client.filter(|id| super::rest::is_id(id));
     let asked = audit::Asked { interaction, request: &line, named, status };
     let context = state.pipeline.term_context();
@@ -172,6 +173,28 @@ async fn trace(state: &State, access: &Access, http: &HttpRequest, client: Optio
 async fn report(state: &State, session: &Session) -> Result<Report> {
     let Some(launches) = &state.smart.launches else { return Ok(Report::default()) };
     launches.report(session, state.pipeline.clock.now()).await.map_err(launch::away)
+}
+
+fn interaction(http: &HttpRequest, client: Option<&str>) -> Interaction {
+    match client {
+        _ if http.method() == Method::POST => Interaction::Create,
+        Some(_) => Interaction::Read,
+        None => Interaction::Search,
+    }
+}
+
+/// The answer to somebody who is let in nowhere, kept in the trail.
+fn turned_away(state: &State, http: &HttpRequest, client: Option<&str>, error: &Error) -> HttpResponse {
+    if state.config.auth == Auth::Smart && error.status == 401 {
+        let line = format!("{} {}", http.method(), http.uri().path());
+        let named = client.filter(|id| super::rest::is_id(id));
+        let asked =
+            audit::Asked { interaction: interaction(http, client), request: &line, named, status: error.status };
+        let stranger = Asker { address: auth::address(http), ..Asker::default() };
+        let (now, context) = (state.pipeline.clock.now(), state.pipeline.term_context());
+        state.trail.keep_if_room(audit::of_stranger(&stranger, &asked, now, &context));
+    }
+    refusal(state, error)
 }
 
 /// While the EHR is being read, the page says so and asks again by itself. Where whoever read it is gone, reading

@@ -5,6 +5,7 @@
 
 mod read;
 mod remote;
+mod trail;
 
 use super::Failed;
 use super::backtest::input::{self, Faults};
@@ -12,7 +13,6 @@ use crate::app;
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::fhir::outcome::Issue;
-use crate::pipeline::ingest::Ourselves;
 use crate::pipeline::load::{Loadable, Loaded, Place};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -71,7 +71,8 @@ pub async fn run(options: Options) -> Result<(), Failed> {
         let mut tell = |place: Place, issue: &Issue| read::tell(&faults, &files, place, issue);
         let done = match &target {
             Target::Database(pipeline) => {
-                let done = pipeline.load(&Ourselves, batch, &mut loaded, &mut tell).await;
+                let done =
+                    pipeline.load(&trail::Importing::new(pipeline.term_context()), batch, &mut loaded, &mut tell).await;
                 done.map_err(|error| cause(&error))
             }
             Target::Server(remote) => remote.send(batch, &mut loaded, &mut tell).await,

@@ -13,6 +13,8 @@ pub struct Change<'a> {
     pub before: Option<Before<'a>>,
     /// `None`: it is deleted.
     pub after: Option<After<'a>>,
+    /// A version has to stand (If-Match).
+    pub expects: bool,
 }
 
 #[derive(Clone, Debug)]

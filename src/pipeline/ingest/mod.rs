@@ -268,7 +268,9 @@ fn admitted(gate: &dyn Gate, plan: &Plan, head: Option<&Head>) -> Result<Option<
     };
     let before = head.map(|head| Before { clients: &stood_with, deleted: head.deleted, json: &head.json });
     let after = resource.map(|resource| After { clients: &stands_with, resource });
-    gate.admits(&Change { kind: plan.key.kind, before, after }).map_err(|mut error| {
+    let expects =
+        matches!(&plan.work, Work::Put { check: Check::Stands(_), .. } | Work::Delete { check: Check::Stands(_) });
+    gate.admits(&Change { kind: plan.key.kind, before, after, expects }).map_err(|mut error| {
         if !plan.prefix.is_empty() {
             let place = format!("{}request.url", plan.prefix);
             error.issues.iter_mut().for_each(|issue| issue.expression = Some(place.clone()));

@@ -5,6 +5,7 @@ use super::on_both;
 use crate::store::*;
 
 on_both!(
+    what_is_old_is_forgotten_whole,
     versions_stay_readable,
     history_is_newest_first,
     history_pages,
@@ -425,4 +426,22 @@ async fn ready(f: Fixture) {
     for start in starts {
         start.await.unwrap().unwrap().ready().await.unwrap();
     }
+}
+
+async fn what_is_old_is_forgotten_whole(f: Fixture) {
+    let store = &*f.store;
+    for id in ["a", "b", "c"] {
+        f.write(vec![resource("AuditEvent", id, 1)]).await;
+    }
+    f.write(vec![resource("AuditEvent", "c", 2), resource("Task", "a", 1)]).await;
+    assert_eq!(store.forget("AuditEvent", at(1_000_001), 10).await.unwrap(), 0);
+    assert_eq!(store.forget("AuditEvent", at(1_000_002), 1).await.unwrap(), 1);
+    assert_eq!(store.forget("AuditEvent", at(1_000_002), 10).await.unwrap(), 1);
+    let left = f.ids(&Query { kind: "AuditEvent", count: 10, ..Query::default() }).await;
+    assert_eq!(left, ["c"], "written anew since");
+    assert!(f.json(&key("Task", "a")).await.is_some(), "another type");
+    assert_eq!(store.forget("AuditEvent", at(1_000_003), 10).await.unwrap(), 1);
+    let history = store.history(HistoryOf::Type("AuditEvent"), None, 10, None).await.unwrap();
+    assert_eq!(history.versions.len(), 0, "{history:?}");
+    f.write(vec![resource("AuditEvent", "a", 1)]).await;
 }

@@ -7,6 +7,7 @@
 //! | `write` | resources, history and terms, in few statements |
 //! | `filter`, `search`, `cursor` | search |
 //! | `read`, `history`, `jobs` | the other questions |
+//! | `forget` | what is past its time |
 //! | `sealed` | what a browser's secret opens |
 //! | `tx`, `group` | transactions; on SQLite, the commit that writers share |
 //! | `sqlite`, `postgres` | opening a database |
@@ -20,6 +21,7 @@ mod cursor;
 mod error;
 mod filter;
 mod fold;
+mod forget;
 mod group;
 mod history;
 mod index;
@@ -55,6 +57,8 @@ use tx::{Guest, SeaTx, Session};
 
 /// How long requests go first where jobs are claimed: a short write.
 const CLAIM_PATIENCE: Duration = Duration::from_millis(50);
+/// How long they go first where what is old is forgotten.
+const FORGET_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How to open a database.
 #[derive(Clone, Debug)]
@@ -323,6 +327,16 @@ impl Store for SeaStore {
 
     async fn sweep(&self, now: Timestamp) -> Result<u64> {
         self.changing(sealed::sweep(self.db().get_database_backend(), now)).await
+    }
+
+    async fn forget(&self, kind: Kind, before: Timestamp, count: usize) -> Result<u64> {
+        if forget::oldest(self.db(), kind, before, 1).await?.is_empty() {
+            return Ok(0);
+        }
+        let mut tx = SeaTx::new(self.clone(), self.open(Who::Ourselves(FORGET_PATIENCE)).await?);
+        let gone = tx.forget(kind, before, count).await?;
+        Box::new(tx).commit().await?;
+        Ok(gone)
     }
 
     async fn ready(&self) -> Result<()> {

@@ -58,6 +58,10 @@ impl SeaTx {
         jobs::claim(self.session.writing().await?, now, lease_until, count).await
     }
 
+    pub(super) async fn forget(&mut self, kind: Kind, before: Timestamp, count: usize) -> Result<u64> {
+        super::forget::forget(self.session.writing().await?, kind, before, count).await
+    }
+
     pub(super) async fn execute(&mut self, sql: &mut Sql) -> Result<u64> {
         Ok(sql.execute(self.session.writing().await?).await?.rows_affected())
     }

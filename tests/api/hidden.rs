@@ -25,8 +25,11 @@ fn told(answer: &Answer, id: &str) -> (u16, Vec<(String, String)>, String) {
     (answer.status.as_u16(), headers.collect(), text)
 }
 
+type Headers = Vec<(&'static str, &'static str)>;
+type Asked = (Method, String, Headers, Option<Value>);
+
 /// Request line, headers and body; `{id}` is what may or may not be there.
-fn asked() -> Vec<(Method, String, Vec<(&'static str, &'static str)>, Option<Value>)> {
+fn asked() -> Vec<Asked> {
     let task = |of: &str| json!({"resourceType": "Task", "id": "{id}", "status": "requested", "intent": "order", "for": {"reference": format!("Patient/{of}")}});
     let flip = json!([{"op": "replace", "path": "/status", "value": "completed"}]);
     let mut out = Vec::new();

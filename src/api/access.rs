@@ -314,12 +314,11 @@ impl Gate for Access {
         }
         let kind = change.kind;
         let nowhere = || Error::not_found(kind, "");
-        // What they may neither change nor read is to them as if it had never been: it goes the way of what is not
-        // there, step by step, and gets the same answer.
+        // What no share of theirs reaches is to them as if it had never been: it goes the way of what is not there,
+        // step by step, and gets the same answer.
         let seen = change.before.as_ref().filter(|before| {
             let json = || serde_json::from_str(before.json).ok();
-            let most = if change.after.is_some() { Right::Update } else { Right::Delete };
-            [most, Right::Read].into_iter().any(|right| self.may_see(kind, before.clients, right, json))
+            Right::EACH.into_iter().any(|right| self.may_see(kind, before.clients, right, json))
         });
         let hidden = change.before.is_some() && seen.is_none();
         let right = match (seen.is_some_and(|before| !before.deleted), &change.after) {

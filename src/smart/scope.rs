@@ -31,6 +31,10 @@ pub enum Right {
 }
 
 impl Right {
+    pub const EACH: [Self; 5] = [Self::Create, Self::Read, Self::Update, Self::Delete, Self::Search];
+}
+
+impl Right {
     const ALL: [(char, Self); 5] =
         [('c', Self::Create), ('r', Self::Read), ('u', Self::Update), ('d', Self::Delete), ('s', Self::Search)];
 

@@ -181,13 +181,12 @@ fn granted(registered: &[(String, Grant)], wanted: &str) -> String {
 }
 
 fn covers(wide: &Grant, narrow: &Grant) -> bool {
-    const ALL: [Right; 5] = [Right::Create, Right::Read, Right::Update, Right::Delete, Right::Search];
     let kind = match (&wide.kind, &narrow.kind) {
         // `*` never reaches the audit trail.
         (None, Some(kind)) => wide.covers(kind),
         (wide, narrow) => wide == narrow,
     };
-    kind && ALL.iter().all(|right| wide.has(*right) || !narrow.has(*right))
+    kind && Right::EACH.iter().all(|right| wide.has(*right) || !narrow.has(*right))
         && (wide.filter.is_empty() || wide.filter == narrow.filter)
 }
 

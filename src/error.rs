@@ -29,6 +29,14 @@ impl Error {
         self
     }
 
+    /// Of what stands in a URL: a value that cannot be makes a bad request there (R4, search), not content that
+    /// cannot be processed.
+    #[must_use]
+    pub fn of_query(issues: impl Into<Self>) -> Self {
+        let error: Self = issues.into();
+        if error.status == 422 { error.with_status(400) } else { error }
+    }
+
     #[must_use]
     pub fn at(mut self, expression: impl Into<String>) -> Self {
         if let Some(issue) = self.issues.first_mut() {
@@ -71,7 +79,7 @@ impl From<StoreError> for Error {
                 ..Self::new(IssueType::Transient, "Too many writes are waiting at the moment. Nothing was stored.")
             },
             StoreError::BadCursor => {
-                Self::new(IssueType::Value, "The page link is not one of this server, or is too old.")
+                Self::new(IssueType::Value, "The page link is not one of this server, or is too old.").with_status(400)
             }
             StoreError::Unavailable(source) => Self {
                 source: Some(source),

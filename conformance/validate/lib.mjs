@@ -28,8 +28,11 @@ export function* resources(path) {
 
 const coded = (concept, system) => concept?.coding?.find((coding) => coding.system === `${BASE}/CodeSystem/${system}`)?.code;
 
-/** Our own profile for a finding; undefined for anything else. */
+/** Our own profile for a whole finding; undefined for anything else. */
 export function profileOf(resource) {
+  if (resource.meta?.tag?.some((tag) => tag.code === 'SUBSETTED')) {
+    return undefined;
+  }
   const name = {
     Observation: () => {
       const code = coded(resource.code, 'signal');

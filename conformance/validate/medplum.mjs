@@ -33,7 +33,9 @@ function faults(resource) {
     }
   }
   for (const entry of resource.resourceType === 'Bundle' ? (resource.entry ?? []) : []) {
-    found.push(...faults(entry.resource));
+    for (const inner of [entry.resource, entry.response?.outcome]) {
+      found.push(...(inner ? faults(inner) : []));
+    }
   }
   return found;
 }

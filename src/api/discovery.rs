@@ -38,6 +38,7 @@ pub async fn keys(state: web::Data<State>) -> HttpResponse {
 pub async fn preflight() -> HttpResponse {
     let mut builder = HttpResponse::NoContent();
     open_to_all(&mut builder);
+    builder.insert_header((header::ALLOW, "GET, HEAD, OPTIONS"));
     builder.insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"));
     builder.insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, "accept, content-type"));
     builder.insert_header((header::ACCESS_CONTROL_MAX_AGE, "86400"));

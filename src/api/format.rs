@@ -40,7 +40,10 @@ fn named(text: &str) -> Option<Format> {
         return None;
     }
     match lower.split(';').next().unwrap_or_default().trim() {
+        // A browser that looks in gets JSON, as by `Accept`.
         "json"
+        | "html"
+        | "text/html"
         | "application/json"
         | "application/fhir+json"
         | "application/fhir json"
@@ -98,13 +101,19 @@ pub fn is_xml(headers: &HeaderMap, verb: Verb) -> Result<bool> {
     match (essence.as_str(), named(&essence)) {
         ("", _) => Ok(false),
         ("application/json-patch+json" | "application/merge-patch+json", _) if verb == Verb::Patch => Ok(false),
-        (_, Some(format)) => Ok(format == Format::Xml),
+        (essence, Some(format)) if !essence.ends_with("html") => Ok(format == Format::Xml),
         _ => {
             let text = "The body has to be FHIR, Content-Type application/fhir+json or application/fhir+xml; a patch \
                         also application/json-patch+json or application/merge-patch+json.";
             unsupported(text)
         }
     }
+}
+
+/// Whether the body says that it is a JSON Patch.
+pub fn is_json_patch(headers: &HeaderMap) -> bool {
+    let sent = text(headers, header::CONTENT_TYPE).unwrap_or_default();
+    sent.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json-patch+json")
 }
 
 /// The parameters of a `_search` come as a form.

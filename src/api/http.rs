@@ -2,7 +2,7 @@
 
 use super::access::Access;
 use super::format;
-use super::rest::{self, Prefer, Request, Return};
+use super::rest::{self, Prefer, Request, Return, Source};
 use super::{BODY_BYTES_MAX, BODY_SECONDS_MAX, State, respond};
 use super::{audit, auth};
 use crate::config::Auth;
@@ -123,6 +123,7 @@ async fn carry(state: &State, access: &Access, http: &HttpRequest, payload: web:
     let mut target = Target::read(path, "");
     target.query = pairs(http.query_string());
     let verb = verb(http.method())?;
+    let mut source = None;
     let body = match verb {
         Verb::Post if target.path.last().is_some_and(|last| last == "_search") => {
             format::is_form(headers)?;
@@ -139,8 +140,15 @@ async fn carry(state: &State, access: &Access, http: &HttpRequest, payload: web:
             if bytes.is_empty() && target.path.last().is_some_and(|last| last.starts_with('$')) {
                 None
             } else {
-                let read = if format::is_xml(headers, verb)? { xml::read } else { check::parse };
-                Some(read(&bytes, check::Limits::default()).map_err(Error::from)?)
+                let is_xml = format::is_xml(headers, verb)?;
+                let read = if is_xml { xml::read } else { check::parse };
+                let resource = read(&bytes, check::Limits::default()).map_err(Error::from)?;
+                if verb == Verb::Patch && format::is_json_patch(headers) && !resource.is_array() {
+                    return Err(Error::new(IssueType::Structure, "A JSON Patch is an array of operations."));
+                }
+                // Faults of what a patch would make stand nowhere in the patch.
+                source = (verb != Verb::Patch).then_some(Source { text: bytes, is_xml });
+                Some(resource)
             }
         }
         _ => None,
@@ -156,10 +164,16 @@ async fn carry(state: &State, access: &Access, http: &HttpRequest, payload: web:
             .and_then(|text| text.parse::<header::HttpDate>().ok())
             .and_then(|date| Timestamp::try_from(SystemTime::from(date)).ok()),
         body,
+        source: source.clone(),
         prefix: String::new(),
         full_url: None,
     };
-    rest::answer(state, access, request).await
+    rest::answer(state, access, request).await.map_err(|mut error| {
+        if let Some(source) = source {
+            source.locate("", error.issues.iter_mut());
+        }
+        error
+    })
 }
 
 fn verb(method: &Method) -> Result<Verb> {

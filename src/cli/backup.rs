@@ -18,6 +18,6 @@ pub fn run(args: &Args) -> Result<(), String> {
     let config = Config::read(&args.options).map_err(|error| error.to_string())?;
     let done = super::block_on(store::backup(&config.database_url, &args.output));
     done.map_err(|error| format!("no backup was made: {}", crate::app::chain(&error)))?;
-    println!("{}", args.output.display());
+    say!("{}", args.output.display());
     Ok(())
 }

@@ -108,14 +108,14 @@ async fn tell(running: &Running, bundles: usize, resources: usize, took: Duratio
         })
         .collect();
     let of = |code: &str| active.iter().filter(|(kind, _)| kind == code).map(|(_, client)| client).collect::<Vec<_>>();
-    println!(
+    say!(
         "{resources} resources pushed in {bundles} transaction Bundles; findings ready after {:.1} s.",
         took.as_secs_f64()
     );
-    println!();
-    println!("Open in a browser:");
-    println!("  {base}/app/caseload");
-    println!("      the day's clients in the order of their appointments");
+    say!("");
+    say!("Open in a browser:");
+    say!("  {base}/app/caseload");
+    say!("      the day's clients in the order of their appointments");
     let looks = [
         ("engagement-drop", "less is coming back than this client's own record: read the gist, then the last columns"),
         ("not-on-track", "the treatment itself: the score against its expected range"),
@@ -124,19 +124,19 @@ async fn tell(running: &Running, bundles: usize, resources: usize, took: Duratio
     for (code, look) in looks {
         let clients = of(code);
         if let Some(client) = clients.first() {
-            println!("  {base}/app/patients/{client}");
-            println!("      {code} ({} active): {look}", clients.len());
+            say!("  {base}/app/patients/{client}");
+            say!("      {code} ({} active): {look}", clients.len());
         }
     }
-    println!();
-    println!("Ask as another system would:");
-    println!("  curl '{base}/fhir/Flag?status=active&_summary=count'");
+    say!("");
+    say!("Ask as another system would:");
+    say!("  curl '{base}/fhir/Flag?status=active&_summary=count'");
     if let Some(client) = of("engagement-drop").first() {
-        println!("  curl '{base}/fhir/Flag?patient={client}&_pretty=true'");
-        println!("  curl '{base}/fhir/Patient/{client}/$detect-rupture?_pretty=true'");
+        say!("  curl '{base}/fhir/Flag?patient={client}&_pretty=true'");
+        say!("  curl '{base}/fhir/Patient/{client}/$detect-rupture?_pretty=true'");
     }
-    println!("  curl '{base}/fhir/metadata?_pretty=true'");
-    println!();
-    println!("All data is invented. Ctrl-C ends the demo and removes it.");
+    say!("  curl '{base}/fhir/metadata?_pretty=true'");
+    say!("");
+    say!("All data is invented. Ctrl-C ends the demo and removes it.");
     Ok(())
 }

@@ -1,5 +1,14 @@
 //! The commands.
 
+/// A line for who started the command. Whoever has stopped reading, as `head` does, is none of its business: `println!`
+/// would panic.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout(), $($words)*);
+    }};
+}
+
 pub mod backtest;
 pub mod backup;
 pub mod conformance;

@@ -21,7 +21,7 @@ pub fn faults(kind: &str, resource: &Value, root: &str, id: Option<&str>) -> Vec
         && resource.get("id").and_then(Value::as_str) != Some(id)
     {
         let text = "The resource needs the id that stands in the URL.";
-        issues.push(Issue::error(IssueType::Value, text).at(format!("{root}.id")));
+        issues.push(Issue::error(IssueType::Invalid, text).at(format!("{root}.id")));
     }
     if kind == "Questionnaire"
         && !issues.iter().any(Issue::refuses)

@@ -58,6 +58,7 @@ pub const ALL: &[Artefact] = &[
     artefact!("StructureDefinition", "sent-last-updated"),
     artefact!("StructureDefinition", "session"),
     artefact!("StructureDefinition", "signal"),
+    artefact!("StructureDefinition", "superseded"),
     artefact!("ValueSet", "band"),
     artefact!("ValueSet", "component"),
     artefact!("ValueSet", "finding"),
@@ -74,6 +75,15 @@ pub const ALL: &[Artefact] = &[
 
 pub fn find(kind: &str, id: &str) -> Option<&'static Artefact> {
     ALL.iter().find(|artefact| artefact.kind == kind && artefact.id == id)
+}
+
+/// What they are searched by, and the types of these parameters.
+pub const PARAMETERS: &[(&str, &str)] = &[("_id", "token"), ("name", "string"), ("url", "uri")];
+
+/// Their types, each once, sorted.
+#[must_use]
+pub fn kinds() -> std::collections::BTreeSet<&'static str> {
+    ALL.iter().map(|artefact| artefact.kind).collect()
 }
 
 /// Those of one kind, in order of their ids.

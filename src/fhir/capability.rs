@@ -1,6 +1,7 @@
 //! The CapabilityStatement, made from the tables that route and search.
 
-use super::kinds::{KINDS, KindRow, Writer};
+use super::artefacts;
+use super::kinds::{KINDS, KindRow, Writer, kind};
 use super::parameters::{ParameterType, parameters};
 use super::write::codes;
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ pub const WRITES: &[&str] = &["create", "update", "patch", "delete"];
 /// Operations, the type whose they are alone (empty: every type's), and their definitions.
 const OPERATIONS: &[(&str, &str, &str)] = &[
     ("detect-rupture", "Patient", "https://tautline.example/fhir/OperationDefinition/detect-rupture"),
+    ("export", "Group", "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export"),
     ("export", "Patient", "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export"),
     ("everything", "Patient", "http://hl7.org/fhir/OperationDefinition/Patient-everything"),
     ("validate", "", "http://hl7.org/fhir/OperationDefinition/Resource-validate"),
@@ -26,7 +28,8 @@ const OF_SYSTEM: &[(&str, &str)] = &[
 /// routed. `date`: of this process, or of the release.
 #[must_use]
 pub fn statement(fhir_base: &str, date: &str, interactions: &[&str]) -> Value {
-    let resources: Vec<Value> = KINDS.iter().map(|row| resource(row, interactions)).collect();
+    let mut resources: Vec<Value> = KINDS.iter().map(|row| resource(row, interactions)).collect();
+    resources.extend(artefacts::kinds().into_iter().filter(|name| kind(name).is_none()).map(artefact));
     let of_system: Vec<Value> = ["transaction", "batch", "history-system"]
         .iter()
         // A batch comes in by the same door as a transaction.
@@ -107,6 +110,23 @@ fn resource(row: &KindRow, interactions: &[&str]) -> Value {
         out["operation"] = json!(operations);
     }
     out
+}
+
+/// A type of which there are conformance resources of ours, and no others.
+fn artefact(name: &str) -> Value {
+    let search = artefacts::PARAMETERS.iter().map(|(code, of)| {
+        let base = if code.starts_with('_') { "Resource" } else { "conformance" };
+        let definition = format!("http://hl7.org/fhir/SearchParameter/{base}-{}", code.trim_start_matches('_'));
+        json!({"name": code, "definition": definition, "type": of})
+    });
+    json!({
+        "type": name,
+        "profile": format!("http://hl7.org/fhir/StructureDefinition/{name}"),
+        "documentation": "This server's own, part of the program: read and searched.",
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "versioning": "no-version",
+        "searchParam": search.collect::<Vec<_>>(),
+    })
 }
 
 fn search_parameters(name: &str) -> Vec<Value> {

@@ -27,6 +27,7 @@ pub const KINDS: &[KindRow] = &[
     row("Encounter", Writer::Others, true),
     row("EpisodeOfCare", Writer::Others, true),
     row("Flag", Writer::Ours, false),
+    row("Group", Writer::Others, false),
     row("Observation", Writer::Ours, true),
     row("Organization", Writer::Others, false),
     row("Patient", Writer::Others, true),
@@ -48,7 +49,8 @@ pub fn kind(name: &str) -> Option<&'static KindRow> {
     KINDS.binary_search_by(|row| row.name.cmp(name)).ok().map(|at| &KINDS[at])
 }
 
-/// Types whose resources belong to a patient: R4's compartment, and `Task.for`. The others are everyone's.
+/// Types whose resources belong to a patient: R4's compartment, and `Task.for`. The others are everyone's. A Group names
+/// many patients and belongs to none of them: who may see one patient alone sees no Group.
 #[must_use]
 pub fn in_compartment(kind: &str) -> bool {
     !matches!(kind, "Device" | "Organization" | "Practitioner" | "PractitionerRole" | "Questionnaire")

@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod parameters;
 pub mod patch;
 pub mod person;
+pub mod place;
 pub mod profile;
 pub mod read;
 pub mod search;

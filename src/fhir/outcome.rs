@@ -2,6 +2,7 @@
 //!
 //! Diagnostics say what was expected, never what was sent: a value may be about a person.
 
+use super::place::Place;
 use serde_json::{Value, json};
 
 /// How bad an issue is. `Fatal` is kept for input that could not be read at all.
@@ -97,13 +98,15 @@ pub struct Issue {
     pub diagnostics: String,
     /// FHIRPath of the element, as `Patient.name[0].family`.
     pub expression: Option<String>,
+    /// Where that is in what was sent; known once something is refused.
+    pub place: Option<Place>,
 }
 
 impl Issue {
     /// An error without a place.
     #[must_use]
     pub fn error(code: IssueType, diagnostics: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, code, diagnostics: diagnostics.into(), expression: None }
+        Self { severity: Severity::Error, code, diagnostics: diagnostics.into(), expression: None, place: None }
     }
 
     /// The same issue at `expression`.
@@ -146,8 +149,21 @@ fn issue_json(issue: &Issue) -> Value {
     if let Some(expression) = &issue.expression {
         out["expression"] = json!([expression]);
     }
+    if let Some(Place { line, column }) = issue.place {
+        let words = format!("line {line}, column {column}");
+        if !issue.diagnostics.contains(&words) {
+            out["diagnostics"] = json!(format!("{} At {words}.", issue.diagnostics));
+        }
+        out["extension"] = json!([
+            {"url": format!("{ISSUE}-line"), "valueInteger": line},
+            {"url": format!("{ISSUE}-col"), "valueInteger": column},
+        ]);
+    }
     out
 }
+
+/// Of HL7's extensions for line and column, which HAPI and the reference validator give too.
+const ISSUE: &str = "http://hl7.org/fhir/StructureDefinition/operationoutcome-issue";
 
 #[cfg(test)]
 mod tests {

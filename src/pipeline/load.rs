@@ -5,8 +5,9 @@ use super::ingest::{Action, Done, Gate, Target, Write};
 use crate::error::{Error, Result};
 use crate::fhir::accept::{self, Aside};
 use crate::fhir::outcome::Issue;
+use crate::fhir::read;
 use crate::fhir::write::judgement;
-use crate::store::{Key, Kind};
+use crate::store::{HistoryOf, Key, Kind};
 use jiff::SignedDuration;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
@@ -34,6 +35,8 @@ pub struct Loadable {
     pub kind: Kind,
     pub id: String,
     pub resource: Value,
+    /// An export's word: not the version that stands.
+    pub superseded: bool,
 }
 
 /// What became of a load so far.
@@ -63,7 +66,10 @@ impl Loaded {
         tell: &mut dyn FnMut(Place, &Issue),
     ) -> Option<Loadable> {
         match accept::bulk(&mut resource) {
-            Ok((kind, id)) => return Some(Loadable { place, kind, id, resource }),
+            Ok((kind, id)) => {
+                let superseded = read::take_superseded(&mut resource);
+                return Some(Loadable { place, kind, id, resource, superseded });
+            }
             Err(Aside::NotKept(name)) => *self.not_kept.entry(name).or_default() += 1,
             Err(Aside::Ours(_)) => self.ours += 1,
             Err(Aside::Refused(issues)) => {
@@ -114,6 +120,10 @@ impl Pipeline {
     ) -> Result<()> {
         let mut kept = Vec::with_capacity(part.len());
         for one in part {
+            if one.superseded && self.had(&one).await? {
+                loaded.stood += 1;
+                continue;
+            }
             if one.kind != "Observation" {
                 kept.push(one);
                 continue;
@@ -171,6 +181,28 @@ impl Pipeline {
                     tokio::time::sleep(PAUSE).await;
                 }
                 done => return done,
+            }
+        }
+    }
+
+    /// Whether a superseded version is here already: what it says, whatever `meta` says of it, is in the history.
+    async fn had(&self, one: &Loadable) -> Result<bool> {
+        let bare = |resource: &Value| {
+            let mut bare = resource.clone();
+            bare.as_object_mut().map(|fields| fields.shift_remove("meta"));
+            bare
+        };
+        let (key, wanted) = (Key { kind: one.kind, id: one.id.as_str().into() }, bare(&one.resource));
+        let mut after = None;
+        loop {
+            let page = self.store.history(HistoryOf::Instance(key.clone()), None, BATCH, after).await?;
+            let same = |json: &str| serde_json::from_str::<Value>(json).is_ok_and(|stored| bare(&stored) == wanted);
+            if page.versions.iter().any(|version| same(&version.json)) {
+                return Ok(true);
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(false);
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::on_both;
 use crate::story::patient;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const JSON: &[(&str, &str)] = &[("content-type", "application/fhir+json")];
 
@@ -40,6 +40,46 @@ on_both! {
         assert!(!answer.text.contains("SECRET-VALUE"));
     }
 
+    async fn the_place_of_a_fault_is_said_by_line_and_column(server: &Server) {
+        let text = "{\"resourceType\": \"Patient\",\n  \"name\": [{\"family\": \"Ü\"},\n    {\"family\": \"B\", \"use\": \"SECRET\"}],\n  \"gender\": \"x\"}";
+        let placed = |outcome: &Value| -> Vec<(String, i64, i64)> {
+            let part = |issue: &Value, end: &str| {
+                let all = issue["extension"].as_array().cloned().unwrap_or_default();
+                let url = format!("http://hl7.org/fhir/StructureDefinition/operationoutcome-issue-{end}");
+                all.iter().find(|one| one["url"] == url.as_str()).and_then(|one| one["valueInteger"].as_i64()).unwrap_or(-1)
+            };
+            let told = |issue: &Value| (issue["expression"][0].as_str().unwrap_or_default().to_owned(), part(issue, "line"), part(issue, "col"));
+            let issues = outcome["issue"].as_array().cloned().unwrap_or_default();
+            for issue in &issues {
+                let words = format!("line {}, column {}", part(issue, "line"), part(issue, "col"));
+                assert!(issue["diagnostics"].as_str().is_some_and(|text| text.contains(&words)), "{issue}");
+            }
+            issues.iter().map(told).collect()
+        };
+        let expected = |root: &str, line: i64| vec![(format!("{root}.name[1].use"), line + 3, 21), (format!("{root}.gender"), line + 4, 3)];
+        let refused = server.send(Method::POST, "/fhir/Patient", JSON, Some(text.into())).await;
+        assert!(refused.status.is_client_error());
+        assert_eq!(placed(&refused.json()), expected("Patient", 0));
+        let within = format!("{{\"resourceType\": \"Parameters\", \"parameter\": [{{\"name\": \"resource\", \"resource\":\n{text}}}]}}");
+        let told = server.send(Method::POST, "/fhir/Patient/$validate", JSON, Some(within.into())).await.expect(200);
+        assert_eq!(placed(&told.json()), expected("Patient", 1));
+        for kind in ["batch", "transaction"] {
+            let bundle = format!("{{\"resourceType\": \"Bundle\", \"type\": \"{kind}\", \"entry\": [\n{{\"request\": {{\"method\": \"GET\", \"url\": \"Patient\"}}}},\n{{\"request\": {{\"method\": \"POST\", \"url\": \"Patient\"}}, \"resource\":\n{text}}}]}}");
+            let answer = server.send(Method::POST, "/fhir", JSON, Some(bundle.into())).await.json();
+            let outcome = if kind == "batch" { &answer["entry"][1]["response"]["outcome"] } else { &answer };
+            assert_eq!(placed(outcome), expected("Bundle.entry[1].resource", 3), "{answer}");
+        }
+        let xml = "<Patient xmlns=\"http://hl7.org/fhir\">\n <name><family value=\"Ü\"/></name>\n <name><use value=\"x\"/></name><gender value=\"x\"/></Patient>";
+        let headers = [("content-type", "application/fhir+xml"), ("accept", "application/fhir+json")];
+        let refused = server.send(Method::POST, "/fhir/Patient", &headers, Some(xml.into())).await.json();
+        assert_eq!(placed(&refused), [("Patient.name[1].use".to_owned(), 3, 8), ("Patient.gender".to_owned(), 3, 31)]);
+        for (content, half) in [("application/fhir+json", "{\n \"a\" 1}"), ("application/fhir+xml", "<Patient xmlns=\"http://hl7.org/fhir\">\n<id value=\"a\" colour=\"b\"/>")] {
+            let headers = [("content-type", content), ("accept", "application/fhir+json")];
+            let refused = server.send(Method::POST, "/fhir/Patient", &headers, Some(half.into())).await.expect(400);
+            assert_eq!(placed(&refused.json())[0].1, 2, "{}", refused.text);
+        }
+    }
+
     async fn what_is_no_json_or_no_gzip_is_refused(server: &Server) {
         let body = patient("g").to_string().into_bytes();
         server.send(Method::PUT, "/fhir/Patient/g", &[("content-type", "application/fhir+xml")], Some(body.clone())).await.expect(400);
@@ -60,12 +100,13 @@ on_both! {
             assert!(answer.status.is_client_error(), "{path}");
             assert!(!answer.issues().is_empty(), "{path}");
         }
-        server.put("/fhir/Patient/a", &patient("b")).await.expect(422);
+        server.put("/fhir/Patient/a", &patient("b")).await.expect(400);
         server.put("/fhir/Task/a", &patient("a")).await.expect(400);
-        for query in ["_count=x", "date=yesterday", "status:above=x", "_sort=nonsense"] {
-            let answer = server.get(&format!("/fhir/Appointment?{query}")).await;
-            assert!(answer.status.is_client_error(), "{query}");
+        for query in ["_count=x", "_count=-1", "_summary=some", "date=yesterday", "date=", "status:above=x", "_sort=nonsense", "_filter=status%20eq%20booked"] {
+            server.get(&format!("/fhir/Appointment?{query}")).await.expect(400);
         }
+        server.get("/fhir/Appointment/a?_summary=some").await.expect(404);
+        server.with(Method::POST, "/fhir/Appointment", &[("if-none-exist", "date=yesterday")], &json!({"resourceType": "Appointment", "status": "proposed", "participant": [{"status": "accepted", "actor": {"display": "x"}}]})).await.expect(400);
         server.get("/fhir/Patient?name=%27%3B%20drop%20table%20resource%3B--").await.expect(200);
     }
 }

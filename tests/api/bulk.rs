@@ -8,10 +8,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const ASYNC: (&str, &str) = ("prefer", "respond-async");
+pub const ASYNC: (&str, &str) = ("prefer", "respond-async");
 
 /// Waits at the Content-Location of what was started.
-async fn waited(server: &Server, started: Answer, headers: &[(&str, &str)]) -> Answer {
+pub async fn waited(server: &Server, started: Answer, headers: &[(&str, &str)]) -> Answer {
     let place = started.expect(202).header("content-location").strip_prefix(&server.base).expect("our own").to_owned();
     for _ in 0..600 {
         let answer = server.send(Method::GET, &place, headers, None).await;
@@ -148,6 +148,89 @@ on_both! {
         server.get("/fhir/$export").await.expect(400);
     }
 
+    async fn a_group_exports_its_members_and_filters_choose(server: &Server) {
+        for client in ["p", "q", "r"] {
+            server.push(&[patient(client), appointment(client, 1, at("2026-03-02T10:00:00Z", 0), "booked"), appointment(client, 2, at("2026-03-09T10:00:00Z", 0), "noshow")]).await;
+        }
+        let member = |reference: &str| json!({"entity": {"reference": reference}});
+        let mut gone = member("Patient/r");
+        gone["inactive"] = json!(true);
+        let group = json!({"resourceType": "Group", "id": "g", "type": "person", "actual": true, "member": [member("Patient/p"), member(&format!("{}/fhir/Patient/q", server.base)), gone, member("Practitioner/x"), member("Patient/unknown")]});
+        server.put("/fhir/Group/g", &group).await.expect(201);
+        assert_eq!(server.all("Group?member=Patient/p").await.len(), 1);
+        assert_eq!(server.all("Patient/p/Group").await.len(), 1);
+        let ids = |types: &BTreeMap<String, Vec<Value>>, kind: &str| -> Vec<String> {
+            let mut ids: Vec<String> = types.get(kind).into_iter().flatten().map(|one| one["id"].as_str().expect("an id").to_owned()).collect();
+            ids.sort();
+            ids
+        };
+        let (_, types) = exported(server, "/fhir/Group/g/$export").await;
+        assert_eq!(ids(&types, "Patient"), ["p", "q"]);
+        assert_eq!(ids(&types, "Appointment"), ["p-a1", "p-a2", "q-a1", "q-a2"]);
+        let (_, types) = exported(server, "/fhir/Group/g/$export?_type=Appointment&_typeFilter=Appointment%3Fstatus%3Dnoshow%26patient%3Dp,Appointment%3F_id%3Dq-a1,q-a2,Appointment%3Fstatus%3Dnoshow").await;
+        assert_eq!(ids(&types, "Appointment"), ["p-a2", "q-a1", "q-a2"]);
+        let (_, types) = exported(server, "/fhir/Patient/$export?_type=Patient,Appointment&_typeFilter=Appointment%3Fstatus%3Dnoshow").await;
+        assert_eq!((ids(&types, "Patient").len(), ids(&types, "Appointment")), (3, ["p-a2", "q-a2", "r-a2"].map(str::to_owned).to_vec()));
+        for filter in ["Appointment", "Medication%3Fx%3Dy", "Appointment%3Fcolour%3Dred", "Appointment%3F_sort%3Ddate", "Appointment%3F_include%3DAppointment:patient"] {
+            let refused = server.send(Method::GET, &format!("/fhir/$export?_typeFilter={filter}"), &[ASYNC], None).await.expect(400);
+            assert!(!refused.issues().is_empty(), "{filter}");
+        }
+        server.delete("/fhir/Group/g").await.expect(204);
+        server.send(Method::GET, "/fhir/Group/g/$export", &[ASYNC], None).await.expect(404);
+        let metrics = server.get("/metrics").await.text;
+        assert!(metrics.lines().any(|line| line.contains("202") && !line.ends_with(" 0")), "{metrics}");
+    }
+
+    async fn sessions_that_were_moved_come_back_as_moved(server: &Server) {
+        let start = start_for(16);
+        let mut all = withdrawing("m", &start, 4);
+        all.retain(|one| one["resourceType"] != "Appointment" || one["status"] != "cancelled");
+        // Booked for a day, moved to the next, and, once dated by the sender, once more: versions tell it, nothing else.
+        let moved: Vec<Value> = [4, 9, 13, 15].iter().flat_map(|week| {
+            let day = |days: i64, dated: bool| {
+                let mut one = appointment("m", 100 + week, at(&start, 7 * *week as i64 + days), "booked");
+                if dated { one["meta"] = json!({"lastUpdated": at(&start, 7 * *week as i64 - 5 + days).to_string()}); }
+                one
+            };
+            let dated = week % 2 == 1;
+            [day(1, dated), day(2, dated), day(4, dated)]
+        }).collect();
+        server.push(&all).await;
+        for one in &moved {
+            server.push(std::slice::from_ref(one)).await;
+        }
+        server.settle().await;
+        let (_, types) = exported(server, "/fhir/$export").await;
+        let extra = moved.len() * 2 / 3;
+        assert_eq!(types["Appointment"].len(), server.all("Appointment?_count=200").await.len() + extra);
+        let text: String = types.values().flatten().map(|one| format!("{one}\n")).collect();
+        let place = Place::new(Backend::Sqlite).await.expect("a place");
+        let other = Server::start(&place).await;
+        for again in 0..2 {
+            let (summary, errors) = imported(&other, &text).await;
+            assert_eq!((errors.len(), &summary["refused"]), (0, &json!(0)), "{again}: {errors:?}");
+            other.settle().await;
+            let (here, there) = (findings(server).await, findings(&other).await);
+            assert!(here.len() > 100, "{}", here.len());
+            for (key, one) in &here {
+                assert_eq!(Some(one), there.get(key), "{again} {key}");
+            }
+            assert_eq!(here.len(), there.len());
+            let history = other.get("/fhir/Appointment/m-a113/_history").await.json();
+            assert_eq!(history["total"], 3, "{history}");
+            assert!(!history.to_string().contains("superseded"));
+        }
+        other.stop().await;
+        // Without the earlier versions it is another story, so that they matter at all.
+        let place = Place::new(Backend::Sqlite).await.expect("a place");
+        let poorer = Server::start(&place).await;
+        let bare: String = text.lines().filter(|line| !line.contains("StructureDefinition/superseded")).map(|line| format!("{line}\n")).collect();
+        imported(&poorer, &bare).await;
+        poorer.settle().await;
+        assert_ne!(findings(server).await, findings(&poorer).await);
+        poorer.stop().await;
+    }
+
     async fn jobs_are_cancelled_and_forgotten(server: &Server) {
         let started = server.send(Method::GET, "/fhir/$export", &[ASYNC], None).await.expect(202);
         let place = started.header("content-location").strip_prefix(&server.base).expect("our own").to_owned();
@@ -157,14 +240,14 @@ on_both! {
         let gone = server.get(&place).await.expect(404);
         assert_eq!(gone.issues()[0].0, "not-found");
         server.delete(&place).await.expect(404);
-        // Two at a time.
+        // Four at a time.
         let mut places = Vec::new();
-        for _ in 0..2 {
+        for _ in 0..4 {
             let started = server.send(Method::GET, "/fhir/$export", &[ASYNC], None).await.expect(202);
             places.push(started.header("content-location").strip_prefix(&server.base).expect("our own").to_owned());
         }
-        let third = server.send(Method::GET, "/fhir/$export", &[ASYNC], None).await.expect(429);
-        assert!(!third.header("retry-after").is_empty());
+        let fifth = server.send(Method::GET, "/fhir/$export", &[ASYNC], None).await.expect(429);
+        assert!(!fifth.header("retry-after").is_empty());
     }
 
     async fn lines_at_fault_are_told_and_the_others_stay(server: &Server) {

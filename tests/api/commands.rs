@@ -153,3 +153,19 @@ async fn a_history_is_imported_into_a_database_or_a_server() {
     first.stop().await;
     assert_eq!(run(&["import", "/nowhere", "--database-url", &place.url]).status.code(), Some(1));
 }
+
+/// `demo | head -1`: the reader goes, the demo stays until it is told to end.
+#[test]
+fn a_demo_whose_reader_has_gone_goes_on() {
+    let mut demo = tautline(&["demo", "--clients", "1", "--listen", "127.0.0.1:0"]);
+    let mut demo = demo.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    drop(demo.stdout.take());
+    let began = std::time::Instant::now();
+    while began.elapsed() < std::time::Duration::from_secs(4) && demo.try_wait().expect("its state").is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let ended = demo.try_wait().expect("its state");
+    let _ = demo.kill();
+    let told = demo.wait_with_output().map(|done| text(&done.stderr)).unwrap_or_default();
+    assert!(ended.is_none() && !told.contains("panicked"), "{ended:?} {told}");
+}

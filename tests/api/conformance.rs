@@ -15,6 +15,7 @@ fn least(kind: &str) -> Value {
         "Appointment" => json!({"status": "proposed", "participant": [{"status": "accepted", "actor": subject}]}),
         "Encounter" => json!({"status": "planned", "class": {"code": "AMB"}, "subject": subject}),
         "EpisodeOfCare" => json!({"status": "active", "patient": subject}),
+        "Group" => json!({"type": "person", "actual": true}),
         "Organization" => json!({"name": "O"}),
         "Questionnaire" => json!({"status": "active"}),
         "QuestionnaireResponse" => json!({"status": "completed", "subject": subject}),
@@ -101,7 +102,12 @@ on_both! {
             for operation in list(&resource["operation"]) {
                 let name = text(&operation["name"]);
                 if name == "export" {
-                    assert_eq!(server.send(Method::GET, "/fhir/Patient/$export", &[("prefer", "respond-async")], None).await.status, 202);
+                    let path = if kind == "Group" { "/fhir/Group/least/$export" } else { "/fhir/Patient/$export" };
+                    if kind == "Group" {
+                        server.put("/fhir/Group/least", &least("Group")).await;
+                    }
+                    let status = server.send(Method::GET, path, &[("prefer", "respond-async")], None).await.status.as_u16();
+                    assert!([202, 429].contains(&status), "{path}: {status}");
                     continue;
                 }
                 let (method, path) = match name.as_str() {
@@ -155,6 +161,14 @@ on_both! {
         }
         assert!(count > 55, "{count}");
         server.get("/fhir/StructureDefinition/nonsense").await.expect(404);
+        let all = server.get("/fhir/ValueSet").await.expect(200).json();
+        assert_eq!(server.all("ValueSet?_count=5").await.len() as u64, all["total"].as_u64().expect("a total"));
+        let counted = server.get("/fhir/ValueSet?_summary=count").await.expect(200).json();
+        assert_eq!((&counted["total"], &counted["entry"]), (&all["total"], &Value::Null));
+        let short = server.get("/fhir/ValueSet?_elements=url&_count=1").await.expect(200).json();
+        assert_eq!(short["entry"][0]["resource"]["compose"], Value::Null);
+        server.send(Method::GET, "/fhir/ValueSet?colour=red", &[("prefer", "handling=strict")], None).await.expect(400);
+        server.get("/fhir/ValueSet?_count=x").await.expect(400);
     }
 
     async fn validate_knows_our_profiles(server: &Server) {

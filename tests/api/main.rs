@@ -43,4 +43,5 @@ mod smart;
 mod story;
 mod systems;
 mod trail;
+mod validated;
 mod visitor;

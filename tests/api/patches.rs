@@ -40,7 +40,7 @@ on_both! {
         let bad = patch(server, "/fhir/Patient/p", &[], &replace("/gender", &json!("SECRET"))).await.expect(422);
         assert_eq!(bad.issues()[0].1, "Patient.gender");
         assert!(!bad.text.contains("SECRET"));
-        patch(server, "/fhir/Patient/p", &[], &replace("/id", &json!("q"))).await.expect(422);
+        patch(server, "/fhir/Patient/p", &[], &replace("/id", &json!("q"))).await.expect(400);
         patch(server, "/fhir/Patient/p", &[], &replace("/resourceType", &json!("Task"))).await.expect(400);
         patch(server, "/fhir/Patient/p", &[], &json!([{"op": "test", "path": "/gender", "value": "male"}])).await.expect(422);
         patch(server, "/fhir/Patient/p", &[], &json!([{"op": "fly"}])).await.expect(400);
@@ -101,7 +101,8 @@ on_both! {
         // As fhirpy says it.
         assert_eq!(merge("application/json", r#"{"gender": "male"}"#).await.expect(200).json()["gender"], "male");
         merge("application/json", r#"{"gender": "x"}"#).await.expect(422);
-        merge("application/json", r#"{"id": "other"}"#).await.expect(422);
+        merge("application/json", r#"{"id": "other"}"#).await.expect(400);
+        merge("application/json-patch+json", "{}").await.expect(400);
         merge("application/json", r#"{"resourceType": "Task"}"#).await.expect(400);
         merge("application/json", "7").await.expect(400);
         let listed = server.get("/fhir/Patient?_elements=name,id,resourceType").await.expect(200).json();

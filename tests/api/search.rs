@@ -147,6 +147,10 @@ on_both! {
         server.post("/fhir/_search", &json!({})).await.expect(415);
         server.send(reqwest::Method::POST, "/fhir/_search", &[], None).await.expect(400);
         let everything = server.get("/fhir/Patient/bo/$everything").await.expect(200).json();
+        let counted = server.get("/fhir/Patient/bo/$everything?_summary=count").await.expect(200).json();
+        assert_eq!(counted["total"].as_u64(), Some(modes(&everything, "match").len() as u64), "{counted}");
+        assert_eq!(counted["entry"], Value::Null);
+        server.get("/fhir/Patient/bo/$everything?_summary=text").await.expect(400);
         let matches = modes(&everything, "match");
         for one in ["Patient/bo", "Task/bo-h1", "Appointment/bo-a1"] {
             assert!(matches.iter().any(|found| found == one), "{one} of {matches:?}");

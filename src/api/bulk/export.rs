@@ -7,11 +7,13 @@ use crate::api::audit;
 use crate::error::{Error, Result};
 use crate::fhir;
 use crate::fhir::audit::Interaction;
+use crate::fhir::bundle::pairs;
 use crate::fhir::kinds::{KINDS, KindRow, Writer, in_compartment};
 use crate::fhir::outcome::IssueType;
-use crate::fhir::time;
+use crate::fhir::parameters::relative;
+use crate::fhir::{search, time};
 use crate::smart::scope::Right;
-use crate::store::{Filter, HistoryOf, Key, Match, Prefix, Query, Version};
+use crate::store::{Filter, HistoryOf, Key, Kind, Match, Prefix, Query, Version};
 use actix_web::web::Data;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -25,27 +27,65 @@ const PAGE: usize = 1_000;
 /// Writes that were under way when the export began are waited for, so that none is missed both now and by `_since`.
 const SETTLE: Duration = Duration::from_millis(500);
 
+/// Whose data is asked for.
+pub enum Of {
+    System,
+    /// All that belongs to a patient.
+    Patients,
+    /// What belongs to these.
+    Members(Vec<Arc<str>>),
+}
+
+impl Of {
+    fn has(&self, client: Option<&Arc<str>>) -> bool {
+        match self {
+            Self::System => true,
+            Self::Patients => client.is_some(),
+            Self::Members(members) => client.is_some_and(|client| members.contains(client)),
+        }
+    }
+}
+
 /// What is asked for.
 pub struct Asked {
     kinds: Vec<&'static KindRow>,
     since: Option<Timestamp>,
-    patients: bool,
+    of: Of,
+    /// `_typeFilter`: of a type that is named here, what one of these searches finds.
+    only: HashMap<Kind, Vec<Vec<Filter>>>,
+}
+
+/// The patients of a Group, as of now, sorted.
+///
+/// # Errors
+/// 404 for a Group that is not there, or not to be seen.
+pub async fn members(state: &State, access: &Access, id: &str) -> Result<Vec<Arc<str>>> {
+    access.read("Group")?;
+    let key = Key { kind: "Group", id: id.into() };
+    let found = state.pipeline.store.read(&key).await?.filter(|version| !version.deleted && access.sees(version));
+    let group = found.and_then(|version| serde_json::from_str::<Value>(&version.json).ok());
+    let group = group.ok_or_else(|| Error::not_found("Group", id))?;
+    let all = group.get("member").and_then(Value::as_array).into_iter().flatten();
+    let here = all.filter(|member| member.get("inactive") != Some(&Value::Bool(true)));
+    let named = here.filter_map(|member| member.pointer("/entity/reference").and_then(Value::as_str));
+    let base = state.config.fhir_base();
+    let mut members: Vec<Arc<str>> =
+        named.filter_map(|reference| relative(reference, &base).strip_prefix("Patient/").map(Arc::from)).collect();
+    members.sort_unstable();
+    members.dedup();
+    Ok(members)
 }
 
 /// Reads the parameters of the kick-off.
 ///
 /// # Errors
 /// 400 for what cannot be, 403 for a type that the scopes do not cover.
-pub fn read(
-    state: &State,
-    access: &Access,
-    pairs: &[(String, String)],
-    patients: bool,
-    lenient: bool,
-) -> Result<Asked> {
+pub fn read(state: &State, access: &Access, pairs: &[(String, String)], of: Of, lenient: bool) -> Result<Asked> {
+    let patients = !matches!(of, Of::System);
     let bad = |text: String| Error::new(IssueType::Value, text).with_status(400);
     let mut since = None;
     let mut named: Option<Vec<&'static KindRow>> = None;
+    let mut only: HashMap<Kind, Vec<Vec<Filter>>> = HashMap::new();
     for (key, value) in pairs {
         match key.as_str() {
             "_outputFormat" => {
@@ -70,11 +110,17 @@ pub fn read(
                     list.push(row);
                 }
             }
+            "_typeFilter" => {
+                for query in queries(value) {
+                    let (kind, filters) = type_filter(state, access, query)?;
+                    only.entry(kind).or_default().push(filters);
+                }
+            }
             "_format" | "_pretty" => {}
             _ if lenient => {}
             _ => {
                 let name: String = key.chars().filter(char::is_ascii_graphic).take(64).collect();
-                let text = format!("$export here takes _type, _since and _outputFormat, not '{name}'.");
+                let text = format!("$export here takes _type, _typeFilter, _since and _outputFormat, not '{name}'.");
                 return Err(Error::new(IssueType::NotSupported, text));
             }
         }
@@ -88,7 +134,42 @@ pub fn read(
     if kinds.is_empty() {
         return Err(Error::new(IssueType::Forbidden, "The token's scopes cover no type that could be exported."));
     }
-    Ok(Asked { kinds, since, patients })
+    Ok(Asked { kinds, since, of, only })
+}
+
+/// `Task?status=requested,Flag?code=a,b`: a comma parts searches where a type and a question mark follow.
+fn queries(value: &str) -> Vec<&str> {
+    let begins = |text: &str| {
+        let name = text.split('?').next().unwrap_or_default();
+        text.contains('?') && !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    let mut out = Vec::new();
+    let mut from = 0;
+    for (at, _) in value.match_indices(',').filter(|(at, _)| begins(&value[at + 1..])) {
+        out.push(&value[from..at]);
+        from = at + 1;
+    }
+    out.push(&value[from..]);
+    out
+}
+
+fn type_filter(state: &State, access: &Access, query: &str) -> Result<(Kind, Vec<Filter>)> {
+    let bad = |text: &str| Error::new(IssueType::Value, format!("_typeFilter: {text}")).with_status(400);
+    let (name, query) = query.split_once('?').ok_or_else(|| bad("a type and a search, as Task?status=requested."))?;
+    let row = crate::fhir::kinds::kind(name).ok_or_else(|| bad("this server does not keep a type that it names."))?;
+    let search =
+        search::read(row.name, &pairs(query), &state.pipeline.term_context(), true).map_err(Error::of_query)?;
+    let plain = search.includes.is_empty() && search.query.sort.is_empty() && search.query.after.is_none();
+    if !plain || search.shape != search::Shape::default() {
+        return Err(bad("conditions alone; no _include, _sort, _elements or _summary."));
+    }
+    let mut query = search.query;
+    query.walk(&mut |query| {
+        access.search(query.kind)?;
+        access.restrict(query);
+        Ok::<_, Error>(())
+    })?;
+    Ok((row.name, query.filters))
 }
 
 /// Makes the files.
@@ -129,22 +210,59 @@ async fn of_kind(
     row: &'static KindRow,
     clients: &mut BTreeSet<Arc<str>>,
 ) -> Result<Option<OneFile>> {
-    let mut query = Query { kind: row.name, count: PAGE, ..Query::default() };
-    if let Some(since) = asked.since {
-        let from = since.as_microsecond();
-        let wanted = Match::Date { prefix: Prefix::Ge, from, to: from + 1 };
-        query.filters.push(Filter { param: "_lastUpdated", any: vec![wanted], not: false });
-    }
-    access.restrict(&mut query);
     let mut out = Lines::new()?;
+    let whole = vec![Vec::new()];
+    let searches = asked.only.get(row.name).unwrap_or(&whole);
+    let mut told = HashSet::new();
+    let members: Vec<Option<Arc<str>>> = match &asked.of {
+        Of::Members(members) => members.iter().cloned().map(Some).collect(),
+        _ => vec![None],
+    };
+    for client in members {
+        for filters in searches {
+            let mut query = Query {
+                kind: row.name,
+                count: PAGE,
+                client: client.clone(),
+                filters: filters.clone(),
+                ..Query::default()
+            };
+            if let Some(since) = asked.since {
+                let from = since.as_microsecond();
+                let wanted = Match::Date { prefix: Prefix::Ge, from, to: from + 1 };
+                query.filters.push(Filter { param: "_lastUpdated", any: vec![wanted], not: false });
+            }
+            access.restrict(&mut query);
+            // What two searches find, or what two members share, is told once.
+            let once = searches.len() == 1 && client.is_none();
+            let mut fresh = |version: &Version| once || told.insert(Arc::clone(&version.key.id));
+            found(state, access, asked, (row, query), &mut fresh, clients, &mut out).await?;
+        }
+    }
+    out.end(Part::Output, row.name, Some(row.name))
+}
+
+async fn found(
+    state: &State,
+    access: &Access,
+    asked: &Asked,
+    (row, mut query): (&'static KindRow, Query),
+    fresh: &mut (dyn FnMut(&Version) -> bool + Send),
+    clients: &mut BTreeSet<Arc<str>>,
+    out: &mut Lines,
+) -> Result<()> {
     let mut sent = Sent::default();
     loop {
         let page = state.pipeline.store.search(&query).await?;
         for version in &page.versions {
-            if (asked.patients && version.client.is_none()) || !access.sees_by(version, Right::Read) {
+            let whose = matches!(asked.of, Of::Members(_)) || asked.of.has(version.client.as_ref());
+            if !whose || !access.sees_by(version, Right::Read) || !fresh(version) {
                 continue;
             }
             clients.extend(version.client.clone());
+            for text in sent.superseded(state, row, version, asked.since).await? {
+                out.push(&text)?;
+            }
             match sent.told(state, row, version).await? {
                 Some(text) => out.push(&text)?,
                 None => out.push(&version.json)?,
@@ -154,31 +272,75 @@ async fn of_kind(
         let _ = access.take_notes();
         match page.next {
             Some(next) => query.after = Some(next),
-            None => break,
+            None => return Ok(()),
         }
     }
-    out.end(Part::Output, row.name, Some(row.name))
 }
 
-/// When the senders of a type's resources last updated them, client by client: evidence that our own stamp hides.
+/// When the senders of a type's resources last updated them, client by client: evidence that our own stamp hides. And
+/// the versions that were superseded, of types where they tell something: a session was moved.
 #[derive(Default)]
 struct Sent {
-    clients: HashMap<Arc<str>, HashMap<Arc<str>, Option<Timestamp>>>,
+    clients: HashMap<Arc<str>, HashMap<Arc<str>, Versions>>,
+}
+
+#[derive(Default)]
+struct Versions {
+    current: Option<Timestamp>,
+    /// Number, and the sender's time, in the order of arrival.
+    superseded: Vec<(u64, Option<Timestamp>)>,
 }
 
 impl Sent {
-    /// The resource with that said; `None`: as it is.
-    async fn told(&mut self, state: &State, row: &KindRow, version: &Version) -> Result<Option<String>> {
+    async fn of(&mut self, state: &State, row: &KindRow, version: &Version) -> Result<Option<&Versions>> {
         let (Some(client), true) = (&version.client, row.timeline && row.writer == Writer::Others) else {
             return Ok(None);
         };
         if !self.clients.contains_key(client) {
-            let events = state.pipeline.store.events(client).await?;
-            let mine = events.into_iter().filter(|event| event.current && event.key.kind == row.name);
-            let mine = mine.map(|event| (event.key.id, event.sender_updated)).collect();
+            let mut mine: HashMap<Arc<str>, Versions> = HashMap::new();
+            for event in state.pipeline.store.events(client).await?.into_iter().filter(|one| one.key.kind == row.name) {
+                let versions = mine.entry(event.key.id).or_default();
+                match (event.current, event.deleted) {
+                    (true, _) => versions.current = event.sender_updated,
+                    (false, false) => versions.superseded.push((event.version, event.sender_updated)),
+                    (false, true) => versions.superseded.clear(),
+                }
+            }
             self.clients.insert(Arc::clone(client), mine);
         }
-        let sent = self.clients.get(client).and_then(|mine| mine.get(&version.key.id)).copied().flatten();
+        Ok(self.clients.get(client).and_then(|mine| mine.get(&version.key.id)))
+    }
+
+    /// Earlier versions, each marked as such, to stand before the one that is current.
+    async fn superseded(
+        &mut self,
+        state: &State,
+        row: &KindRow,
+        version: &Version,
+        since: Option<Timestamp>,
+    ) -> Result<Vec<String>> {
+        let Some(versions) = self.of(state, row, version).await? else { return Ok(Vec::new()) };
+        let mut out = Vec::new();
+        for (number, sent) in &versions.superseded {
+            let Some(earlier) = state.pipeline.store.read_version(&version.key, *number).await? else { continue };
+            if earlier.deleted || since.is_some_and(|since| earlier.updated < since) {
+                continue;
+            }
+            if let Ok(mut resource) = serde_json::from_str::<Value>(&earlier.json) {
+                fhir::read::say_sent(&mut resource, *sent);
+                fhir::read::say_superseded(&mut resource);
+                out.push(resource.to_string());
+            }
+        }
+        Ok(out)
+    }
+
+    /// The resource with that said; `None`: as it is.
+    async fn told(&mut self, state: &State, row: &KindRow, version: &Version) -> Result<Option<String>> {
+        if version.client.is_none() || !row.timeline || row.writer != Writer::Others {
+            return Ok(None);
+        }
+        let sent = self.of(state, row, version).await?.and_then(|versions| versions.current);
         Ok(serde_json::from_str(&version.json).ok().map(|mut resource: Value| {
             fhir::read::say_sent(&mut resource, sent);
             resource.to_string()
@@ -199,7 +361,7 @@ async fn deleted(state: &State, access: &Access, asked: &Asked, since: Timestamp
                 .iter()
                 // Newest first: the first version of a key is the one that stands.
                 .filter(|version| seen.insert(version.key.clone()) && version.deleted)
-                .filter(|version| !asked.patients || version.client.is_some())
+                .filter(|version| asked.of.has(version.client.as_ref()))
                 .filter(|version| access.sees_by(version, Right::Read))
                 .map(|Version { key, .. }| json!({"request": {"method": "DELETE", "url": format!("{}/{}", key.kind, key.id)}}))
                 .collect();

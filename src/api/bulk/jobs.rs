@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 /// Jobs that run at the same time.
-const RUNNING_MAX: usize = 2;
+const RUNNING_MAX: usize = 4;
 /// Jobs that are kept, ended ones included.
 const KEPT_MAX: usize = 20;
 /// How long what a job made can be had, seconds.

@@ -1,4 +1,4 @@
-//! Bulk data: `$export` (FHIR Bulk Data Access) of the system and of all patients, `$import` of NDJSON; both run beside
+//! Bulk data: `$export` (FHIR Bulk Data Access) of the system, of all patients and of a Group, `$import` of NDJSON; both run beside
 //! the requests, and are asked after at a URL of their own.
 //!
 //! Files are held open without a name: nobody else on the machine can open them, and they are gone with the process, or
@@ -21,10 +21,12 @@ use crate::fhir::outcome::IssueType;
 use actix_web::http::header;
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
+use export::Of;
 use jobs::{Job, Made, Phase};
 use serde_json::{Value, json};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Seconds after which to ask again.
 const RETRY_SECONDS: u32 = 1;
@@ -37,7 +39,8 @@ pub fn configure(service: &mut web::ServiceConfig) {
         .route("/fhir/$export", web::post().to(export_system))
         .route("/fhir/Patient/$export", web::get().to(export_patients))
         .route("/fhir/Patient/$export", web::post().to(export_patients))
-        .route("/fhir/Group/{id}/$export", web::route().to(export_group))
+        .route("/fhir/Group/{id}/$export", web::get().to(export_group))
+        .route("/fhir/Group/{id}/$export", web::post().to(export_group))
         .route("/fhir/$import", web::post().to(start_import))
         .route("/fhir/bulk/{job}", web::get().to(status))
         .route("/fhir/bulk/{job}", web::delete().to(cancel))
@@ -48,40 +51,47 @@ pub fn configure(service: &mut web::ServiceConfig) {
 pub const OPERATIONS: &[&str] = &["$export", "$import"];
 
 async fn export_system(state: Data<State>, http: HttpRequest, payload: web::Payload) -> HttpResponse {
-    answered(&http, kick_off(&state, &http, payload, false).await)
+    answered(&state, &http, kick_off(&state, &http, payload, Of::System)).await
 }
 
 async fn export_patients(state: Data<State>, http: HttpRequest, payload: web::Payload) -> HttpResponse {
-    answered(&http, kick_off(&state, &http, payload, true).await)
+    answered(&state, &http, kick_off(&state, &http, payload, Of::Patients)).await
 }
 
-async fn export_group(http: HttpRequest) -> HttpResponse {
-    let text = "This server keeps no Groups. Export the system ($export) or all patients (Patient/$export), and name types with _type.";
-    answered(&http, Err(Error::new(IssueType::NotSupported, text).with_status(404)))
+async fn export_group(state: Data<State>, http: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let work = async {
+        let access = system(&state, &http).await?;
+        let members = export::members(&state, &access, http.match_info().get("id").unwrap_or_default()).await?;
+        kick_off(&state, &http, payload, Of::Members(members)).await
+    };
+    answered(&state, &http, work).await
 }
 
 async fn start_import(state: Data<State>, http: HttpRequest, payload: web::Payload) -> HttpResponse {
-    answered(&http, import::kick_off(&state, &http, payload).await)
+    answered(&state, &http, import::kick_off(&state, &http, payload)).await
 }
 
 async fn status(state: Data<State>, http: HttpRequest) -> HttpResponse {
-    answered(&http, status_of(&state, &http).await)
+    answered(&state, &http, status_of(&state, &http)).await
 }
 
 async fn cancel(state: Data<State>, http: HttpRequest) -> HttpResponse {
-    answered(&http, cancelled(&state, &http).await)
+    answered(&state, &http, cancelled(&state, &http)).await
 }
 
 async fn file(state: Data<State>, http: HttpRequest) -> HttpResponse {
-    answered(&http, file_of(&state, &http).await)
+    answered(&state, &http, file_of(&state, &http)).await
 }
 
-fn answered(http: &HttpRequest, answer: Result<HttpResponse>) -> HttpResponse {
+async fn answered(state: &State, http: &HttpRequest, work: impl Future<Output = Result<HttpResponse>>) -> HttpResponse {
+    let started = Instant::now();
+    let answer = work.await;
     let mut response =
         answer.unwrap_or_else(|error| respond::failure_as(&error, super::format::asked(http).unwrap_or_default()));
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    state.metrics.request(http.method().as_str(), response.status().as_u16(), started.elapsed());
     response
 }
 
@@ -103,12 +113,7 @@ fn must_respond_async(http: &HttpRequest) -> Result<()> {
     Err(Error::new(IssueType::Invalid, text))
 }
 
-async fn kick_off(
-    state: &Data<State>,
-    http: &HttpRequest,
-    payload: web::Payload,
-    patients: bool,
-) -> Result<HttpResponse> {
+async fn kick_off(state: &Data<State>, http: &HttpRequest, payload: web::Payload, of: Of) -> Result<HttpResponse> {
     let access = system(state, http).await?;
     must_respond_async(http)?;
     let mut pairs = crate::fhir::bundle::pairs(http.query_string());
@@ -122,7 +127,7 @@ async fn kick_off(
         .headers()
         .get_all("prefer")
         .any(|value| value.to_str().is_ok_and(|text| text.contains("handling=lenient")));
-    let asked = export::read(state, &access, &pairs, patients, lenient)?;
+    let asked = export::read(state, &access, &pairs, of, lenient)?;
     let line = format!("{}{}", state.config.base_url, http.uri().path_and_query().map_or("", |whole| whole.as_str()));
     let access = Arc::new(access);
     let job = state.bulk.start(&access, line, state.pipeline.clock.as_ref())?;

@@ -2,7 +2,7 @@
 
 use super::patch::shown;
 use super::write::{respond, write_of};
-use super::{Prefer, Request, Response, Return};
+use super::{Prefer, Request, Response, Return, Source};
 use crate::api::State;
 use crate::api::access::Access;
 use crate::error::{Error, Result};
@@ -34,8 +34,8 @@ impl Room {
 }
 
 pub async fn post(state: &State, access: &Access, request: Request) -> Result<Response> {
-    let prefer = request.prefer;
-    let body = request.body.unwrap_or_default();
+    let Request { prefer, body, source, .. } = request;
+    let body = body.unwrap_or_default();
     if body.get("resourceType").and_then(Value::as_str) != Some("Bundle") {
         let text = "The base takes a Bundle of type transaction or batch; other resources go to their type's URL.";
         return Err(Error::new(IssueType::Structure, text).at("resourceType"));
@@ -43,7 +43,7 @@ pub async fn post(state: &State, access: &Access, request: Request) -> Result<Re
     let parts = bundle::read(body)?;
     match parts.kind {
         BundleType::Transaction => transaction(state, access, prefer, parts).await,
-        BundleType::Batch => batch(state, access, prefer, parts).await,
+        BundleType::Batch => batch(state, access, prefer, parts, source).await,
     }
 }
 
@@ -129,12 +129,17 @@ async fn first_look(
 }
 
 /// Each entry for itself.
-async fn batch(state: &State, access: &Access, prefer: Prefer, parts: Parts) -> Result<Response> {
+async fn batch(
+    state: &State,
+    access: &Access,
+    prefer: Prefer,
+    parts: Parts,
+    source: Option<Source>,
+) -> Result<Response> {
     let base = state.config.fhir_base();
     let mut answers: Vec<Option<String>> = vec![None; parts.count];
-    for (index, issues) in parts.refused {
-        answers[index] = Some(refused_entry(&Error::from(issues).with_status(400)));
-    }
+    let mut refused: Vec<(usize, Error)> =
+        parts.refused.into_iter().map(|(index, issues)| (index, Error::from(issues).with_status(400))).collect();
     let mut room = Room(READ_BYTES_MAX);
     for entry in parts.entries {
         let (index, expression) = (entry.index, entry.expression("request.url"));
@@ -144,17 +149,23 @@ async fn batch(state: &State, access: &Access, prefer: Prefer, parts: Parts) -> 
             Err(full) if reads => Err(full),
             _ => Box::pin(super::answer(state, access, request)).await,
         };
-        answers[index] = Some(match answer {
+        match answer {
             Ok(response) => {
                 room.take(&response);
-                answer_entry(&base, &response)
+                answers[index] = Some(answer_entry(&base, &response));
             }
             Err(mut error) => {
                 crate::api::respond::log(&error);
                 error.issues = error.issues.into_iter().map(|issue| placed(issue, &expression)).collect();
-                refused_entry(&error)
+                refused.push((index, error));
             }
-        });
+        }
+    }
+    if let Some(source) = source {
+        source.locate("", refused.iter_mut().flat_map(|(_, error)| error.issues.iter_mut()));
+    }
+    for (index, error) in refused {
+        answers[index] = Some(refused_entry(&error));
     }
     Ok(Response::text(whole("batch-response", answers)))
 }
@@ -195,6 +206,7 @@ fn request_of(entry: Entry, base: &str, prefer: Prefer) -> Request {
         if_none_exist: entry.if_none_exist,
         if_modified_since: None,
         body: entry.resource,
+        source: None,
         prefix,
         full_url: entry.full_url,
     }

@@ -20,6 +20,9 @@ pub async fn everything(state: &State, access: &Access, request: Request) -> Res
         return Err(Error::not_found("Patient", client));
     }
     let asked = asked(state, &request)?;
+    if asked.counted {
+        return counted(state, access, &request, &asked).await;
+    }
     let (mut at, mut after) = (asked.at, asked.after.clone());
     let mut versions: Vec<Version> = Vec::new();
     while at < asked.kinds.len() && versions.len() < asked.count {
@@ -59,7 +62,24 @@ async fn answer(
     Ok(Response::text(bundle(&frame, &entries)))
 }
 
+/// `_summary=count`: how many resources the compartment holds, and none of them.
+async fn counted(state: &State, access: &Access, request: &Request, asked: &Asked) -> Result<Response> {
+    let client = request.target.path[1].as_str();
+    let mut total = 0;
+    for row in &asked.kinds {
+        let filters = asked.filters.clone();
+        let mut query = Query { kind: row.name, client: Some(client.into()), total: true, filters, ..Query::default() };
+        if may_ask(access, &mut query).is_ok() {
+            total += state.pipeline.store.search(&query).await?.total.unwrap_or_default();
+        }
+    }
+    let url = format!("{}/{}", state.config.fhir_base(), request.target.path.join("/"));
+    let frame = Frame { total: Some(total), own: link(&url, &asked.used, None), next: None };
+    Ok(Response::text(bundle(&frame, &[])))
+}
+
 struct Asked {
+    counted: bool,
     kinds: Vec<&'static KindRow>,
     count: usize,
     at: usize,
@@ -71,6 +91,7 @@ struct Asked {
 fn asked(state: &State, request: &Request) -> Result<Asked> {
     let of_patients = |row: &&KindRow| in_compartment(row.name);
     let mut asked = Asked {
+        counted: false,
         kinds: KINDS.iter().filter(of_patients).collect(),
         count: search::COUNT_MAX,
         at: 0,
@@ -85,10 +106,21 @@ fn asked(state: &State, request: &Request) -> Result<Asked> {
                 asked.count =
                     value.parse().map(|count: usize| count.clamp(1, search::COUNT_MAX)).map_err(|_| bad(key))?
             }
+            "_summary" => match value.as_str() {
+                "count" => asked.counted = true,
+                "false" => {}
+                _ => {
+                    let text = "'_summary' here is count or false: what is asked for is everything.";
+                    return Err(Error::new(IssueType::Value, text).with_status(400));
+                }
+            },
             "_type" => asked.kinds.retain(|row| value.split(',').any(|name| name == row.name)),
             "_since" => {
                 let pair = [("_lastUpdated".to_owned(), format!("ge{value}"))];
-                asked.filters = search::read("Patient", &pair, &state.pipeline.term_context(), true)?.query.filters;
+                asked.filters = search::read("Patient", &pair, &state.pipeline.term_context(), true)
+                    .map_err(Error::of_query)?
+                    .query
+                    .filters;
             }
             "_cursor" => {
                 let (at, after) = value.split_once('.').ok_or_else(|| bad(key))?;

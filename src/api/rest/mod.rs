@@ -21,9 +21,11 @@ use crate::error::{Error, Result};
 use crate::fhir::bundle::{Target, Verb};
 use crate::fhir::capability;
 use crate::fhir::kinds::{KindRow, Writer, kind};
-use crate::fhir::outcome::IssueType;
+use crate::fhir::outcome::{Issue, IssueType};
+use crate::fhir::place;
 use crate::pipeline::ingest::Expected;
 use crate::store::Query;
+use actix_web::web::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::future::Future;
@@ -57,9 +59,25 @@ pub struct Request {
     pub if_none_exist: Option<String>,
     pub if_modified_since: Option<Timestamp>,
     pub body: Option<Value>,
+    /// The body as it came.
+    pub source: Option<Source>,
     /// FHIRPath before faults of the body: `Bundle.entry[3].`; empty for a request of its own.
     pub prefix: String,
     pub full_url: Option<String>,
+}
+
+/// A body as it came, to say where in it a fault is.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub text: Bytes,
+    pub is_xml: bool,
+}
+
+impl Source {
+    /// `under`: as [`place::locate`] has it.
+    pub fn locate<'i>(&self, under: &str, issues: impl Iterator<Item = &'i mut Issue>) {
+        place::locate(&self.text, self.is_xml, under, issues);
+    }
 }
 
 /// The answer to one.

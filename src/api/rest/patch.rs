@@ -81,6 +81,7 @@ pub(super) async fn patched(state: &State, access: &Access, request: &Request) -
     })?;
     let resource = changed(&patch, &mut before).map_err(|issue| Error::from(at(issue)))?;
     let unchanged = (resource == before).then(|| Done {
+        late: None,
         key: current.key.clone(),
         version: current.version,
         updated: current.updated,

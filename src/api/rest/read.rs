@@ -67,7 +67,7 @@ fn is_known(request: &Request, response: &Response) -> bool {
 
 /// `_summary` and `_elements`.
 fn shaped(request: &Request, mut response: Response) -> Result<Response> {
-    let shape = search::shape(&request.target.path[0], &request.target.query)?;
+    let shape = search::shape(&request.target.path[0], &request.target.query).map_err(Error::of_query)?;
     if let Some(narrowed) = response.body.as_deref().and_then(|body| narrow(body, &shape)) {
         response.body = Some(narrowed.into());
     }

@@ -15,7 +15,8 @@ use std::sync::Arc;
 pub async fn search(state: &State, access: &Access, request: Request) -> Result<Response> {
     let name = &request.target.path[0];
     if artefact::is_kind(name) {
-        return Ok(Response::text(artefact::search(name, &request.target.query, &state.config.fhir_base())));
+        let (base, strict) = (state.config.fhir_base(), request.prefer.strict);
+        return artefact::search(name, &request.target.query, &base, strict).map(Response::text);
     }
     let row = row(&request)?;
     let path = row.name.to_owned();
@@ -24,11 +25,17 @@ pub async fn search(state: &State, access: &Access, request: Request) -> Result<
 
 /// `Patient/1/Task?…`
 pub async fn compartment(state: &State, access: &Access, request: Request) -> Result<Response> {
-    let (client, name) = (request.target.path[1].clone(), &request.target.path[2]);
-    let row = crate::fhir::kinds::kind(name).ok_or_else(|| {
+    let (client, name) = (request.target.path[1].clone(), request.target.path[2].clone());
+    let row = crate::fhir::kinds::kind(&name).ok_or_else(|| {
         Error::new(IssueType::NotSupported, "A patient's compartment holds none of this type.").with_status(404)
     })?;
     let path = format!("Patient/{client}/{}", row.name);
+    if row.name == "Group" {
+        // It belongs to nobody; those that have the patient as a member are in R4's compartment.
+        let mut request = request;
+        request.target.query.push(("member".into(), format!("Patient/{client}")));
+        return carry_out(state, access, request, row, None, "Group").await;
+    }
     carry_out(state, access, request, row, Some(client.into()), &path).await
 }
 
@@ -47,7 +54,8 @@ async fn carry_out(
     path: &str,
 ) -> Result<Response> {
     let (context, base) = (state.pipeline.term_context(), state.config.fhir_base());
-    let mut search = search::read(row.name, &request.target.query, &context, request.prefer.strict)?;
+    let mut search =
+        search::read(row.name, &request.target.query, &context, request.prefer.strict).map_err(Error::of_query)?;
     search.query.client = client;
     may_ask(access, &mut search.query)?;
     let mut query = search.query.clone();
@@ -58,7 +66,7 @@ async fn carry_out(
     page.versions.retain(|version| access.sees_by(version, Right::Search));
     // A measure that is shipped, where nobody has stored one that fits.
     if page.versions.is_empty() && artefact::asks_for_shipped(row.name, &request.target.query) {
-        return Ok(Response::text(artefact::search(row.name, &request.target.query, &base)));
+        return artefact::search(row.name, &request.target.query, &base, true).map(Response::text);
     }
     let included = match search.includes.as_slice() {
         [] => Included::default(),

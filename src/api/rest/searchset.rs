@@ -3,7 +3,7 @@
 use super::include::Included;
 use super::narrow::narrow;
 use crate::fhir::outcome::{Issue, IssueType, Severity, operation_outcome};
-use crate::fhir::search::{Search, Shape, Summary};
+use crate::fhir::search::{self, Search, Shape, Summary};
 use crate::store::{Page, Version};
 use serde_json::{Value, json};
 
@@ -79,6 +79,10 @@ fn remarks(search: &Search, included: &Included) -> Vec<Issue> {
     if !search.ignored.is_empty() {
         let (name, ignored) = (search.query.kind, search.ignored.join(", "));
         issues.push(warning(IssueType::NotSupported, format!("Not used, because unknown for {name}: {ignored}.")));
+    }
+    if !search.no_elements.is_empty() {
+        let text = search::no_elements(search.query.kind, &search.no_elements);
+        issues.push(warning(IssueType::NotSupported, text));
     }
     if included.cut {
         let most = super::include::INCLUDED_MAX;

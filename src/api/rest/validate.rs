@@ -13,7 +13,7 @@ use serde_json::Value;
 pub async fn validate(_: &State, access: &Access, request: Request) -> Result<Response> {
     let row = row(&request)?;
     access.read(row.name)?;
-    let Sent { resource, mode, profile } = sent(&request)?;
+    let Sent { resource, under, mode, profile } = sent(&request)?;
     let id = request.target.path.get(1).filter(|id| !id.starts_with('$')).map(String::as_str);
     let checked = resource.clone().filter(|_| mode.as_deref() != Some("delete"));
     let mut issues = match (mode.as_deref(), resource) {
@@ -44,6 +44,9 @@ pub async fn validate(_: &State, access: &Access, request: Request) -> Result<Re
     if let Some(resource) = checked {
         issues.extend(profiled(&resource, row.name, profile.as_deref()));
     }
+    if let Some(source) = &request.source {
+        source.locate(&under, issues.iter_mut());
+    }
     Ok(Response::json(&operation_outcome(&issues)))
 }
 
@@ -60,22 +63,27 @@ pub async fn stored(state: &State, access: &Access, request: Request) -> Result<
 
 struct Sent {
     resource: Option<Value>,
+    /// Where it stands in the Parameters.
+    under: String,
     mode: Option<String>,
     profile: Option<String>,
 }
 
 fn sent(request: &Request) -> Result<Sent> {
     let query = |name: &str| request.target.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    let mut sent = Sent { resource: None, mode: query("mode"), profile: query("profile") };
+    let mut sent = Sent { resource: None, under: String::new(), mode: query("mode"), profile: query("profile") };
     let Some(body) = &request.body else { return Ok(sent) };
     if body.get("resourceType").and_then(Value::as_str) != Some("Parameters") {
         sent.resource = Some(body.clone());
         return Ok(sent);
     }
-    for parameter in body.get("parameter").and_then(Value::as_array).into_iter().flatten() {
+    for (index, parameter) in body.get("parameter").and_then(Value::as_array).into_iter().flatten().enumerate() {
         let text = |keys: &[&str]| keys.iter().find_map(|key| parameter.get(*key)?.as_str().map(str::to_owned));
         match parameter.get("name").and_then(Value::as_str) {
-            Some("resource") => sent.resource = parameter.get("resource").cloned(),
+            Some("resource") => {
+                sent.resource = parameter.get("resource").cloned();
+                sent.under = format!("parameter[{index}].resource");
+            }
             Some("mode") => sent.mode = text(&["valueCode", "valueString"]),
             Some("profile") => sent.profile = text(&["valueUri", "valueCanonical", "valueString"]),
             _ => {}

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::fhir::accept::faults;
 use crate::fhir::bundle::{Verb, pairs};
 use crate::fhir::kinds::{KindRow, Writer};
-use crate::fhir::outcome::{Issue, IssueType, operation_outcome};
+use crate::fhir::outcome::{Issue, IssueType, Severity, operation_outcome};
 use crate::fhir::write::judgement;
 use crate::pipeline::ingest::{Action, Done, Target, Write};
 use crate::smart::scope::Right;
@@ -129,9 +129,21 @@ pub(super) fn checked(kind: &str, body: Option<Value>, prefix: &str, id: Option<
     Ok(resource)
 }
 
+/// An older version that came late changed nothing of what stands: said where an outcome is asked for.
+fn remarks(version: u64, late: Option<u64>) -> Vec<Issue> {
+    let text = |late| {
+        format!(
+            "What was sent is older (meta.lastUpdated) than what stands: it is kept in history as version {late}, and \
+             version {version} stands."
+        )
+    };
+    let issue = |late| Issue { severity: Severity::Information, ..Issue::error(IssueType::Informational, text(late)) };
+    late.map(issue).into_iter().collect()
+}
+
 /// The answer to a write, as `Prefer` asks for it.
 pub(super) fn respond(base: &str, prefer: Prefer, done: Done) -> Response {
-    let Done { key, version, updated, status, json } = done;
+    let Done { key, version, updated, status, json, late } = done;
     // A deletion has nothing to give back but this.
     let (status, json) = match (status, prefer.answer) {
         (204, Some(Return::OperationOutcome)) => (200, Some(operation_outcome(&[]).to_string().into())),
@@ -139,7 +151,7 @@ pub(super) fn respond(base: &str, prefer: Prefer, done: Done) -> Response {
     };
     let body = match (prefer.answer.unwrap_or(Return::Representation), json) {
         (Return::Representation, Some(json)) => Some(json),
-        (Return::OperationOutcome, Some(_)) => Some(operation_outcome(&[]).to_string().into()),
+        (Return::OperationOutcome, Some(_)) => Some(operation_outcome(&remarks(version, late)).to_string().into()),
         _ => None,
     };
     if version == 0 {

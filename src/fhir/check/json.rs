@@ -9,6 +9,7 @@ use serde_json::{Map, Number, Value};
 use super::DEPTH_MAX;
 use super::path::shown;
 use crate::fhir::outcome::{Issue, IssueType, Severity};
+use crate::fhir::place::Place;
 
 /// What [`parse`] takes at most.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +44,8 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value, Issue> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let (line, column) = position(bytes, error.valid_up_to());
-        fatal(IssueType::Invalid, format!("The body is not UTF-8: a wrong byte at line {line}, column {column}."))
+        let text = format!("The body is not UTF-8: a wrong byte at line {line}, column {column}.");
+        Issue { place: Some(Place { line, column }), ..fatal(IssueType::Invalid, text) }
     })?;
     let mut door =
         Door { depth_max: limits.depth_max.min(DEPTH_POSSIBLE), nodes_max: limits.nodes_max, nodes: 0, refusal: None };
@@ -54,7 +56,7 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value, Issue> {
 }
 
 fn fatal(code: IssueType, diagnostics: String) -> Issue {
-    Issue { severity: Severity::Fatal, code, diagnostics, expression: None }
+    Issue { severity: Severity::Fatal, ..Issue::error(code, diagnostics) }
 }
 
 /// Line and column of a byte, both from 1.
@@ -87,7 +89,7 @@ fn explain(error: &serde_json::Error, refusal: Option<Refusal>) -> Issue {
             (IssueType::Structure, format!("The body is not valid JSON: {message} at {place}."))
         }
     };
-    fatal(code, what)
+    Issue { place: Some(Place { line: error.line().max(1), column: error.column().max(1) }), ..fatal(code, what) }
 }
 
 enum Refusal {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::path::{At, SHOWN_CHARS_MAX, shown};
 use super::{DEPTH_MAX, ISSUES_MAX, primitive, reference, rules};
 use crate::fhir::definitions::{self, Element, Primitive, Property, Shape, Type, TypeKind, resource_type, type_at};
-use crate::fhir::outcome::{Issue, IssueType, Severity};
+use crate::fhir::outcome::{Issue, IssueType};
 
 pub(super) type Object = Map<String, Value>;
 
@@ -39,12 +39,8 @@ impl<'v> Checker<'v> {
     pub(super) fn run(mut self, resource: &'v Value, root: &str) -> Vec<Issue> {
         self.resource(resource, &At::root(root), 0);
         if self.more {
-            self.issues.push(Issue {
-                severity: Severity::Error,
-                code: IssueType::TooCostly,
-                diagnostics: format!("There are more than {ISSUES_MAX} faults; the others are not listed."),
-                expression: None,
-            });
+            let text = format!("There are more than {ISSUES_MAX} faults; the others are not listed.");
+            self.issues.push(Issue::error(IssueType::TooCostly, text));
         }
         self.issues
     }

@@ -130,6 +130,10 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<Parameter>>> = LazyLock::new(||
 fn official(base: &str, official: &'static SearchParameter) -> Option<Parameter> {
     let kind = ParameterType::named(official.kind)?;
     let value = COMPOSITES.iter().find(|(end, _)| official.code.ends_with(end)).map(|(_, value)| value);
+    // A composite of other halves than ours is not to be had.
+    if kind == ParameterType::Composite && value.is_none() {
+        return None;
+    }
     // They live as long as the table, which lives as long as the program.
     let beside = match (kind, official.code) {
         (ParameterType::Reference, code) => Some(&*String::leak(format!("{code}:identifier"))),

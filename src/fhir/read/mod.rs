@@ -90,15 +90,42 @@ pub fn sender_updated(resource: &Value) -> Option<Timestamp> {
     time::instant(text, &TimeZone::UTC)
 }
 
+/// In `meta` of what a Tautline exports: a version that another one has superseded, there because it tells something (a
+/// session was moved). The version that stands follows it.
+pub const SUPERSEDED: &str = "https://tautline.example/fhir/StructureDefinition/superseded";
+
 /// Says in `meta` what was sent.
 pub fn say_sent(resource: &mut Value, sent: Option<Timestamp>) {
     let extension = match sent {
         Some(at) => serde_json::json!({"url": SENT, "valueInstant": at.to_string()}),
         None => serde_json::json!({"url": SENT, "valueBoolean": false}),
     };
+    say(resource, SENT, Some(extension));
+}
+
+/// Marks a version that does not stand any more.
+pub fn say_superseded(resource: &mut Value) {
+    say(resource, SUPERSEDED, Some(serde_json::json!({"url": SUPERSEDED, "valueBoolean": true})));
+}
+
+/// Whether it is marked so; the mark is gone afterwards.
+pub fn take_superseded(resource: &mut Value) -> bool {
+    let said = resource.pointer("/meta/extension").and_then(Value::as_array);
+    let marked = said.into_iter().flatten().any(|one| json::text(one, "url") == Some(SUPERSEDED));
+    if marked {
+        say(resource, SUPERSEDED, None);
+    }
+    marked
+}
+
+fn say(resource: &mut Value, url: &str, extension: Option<Value>) {
     let Some(meta) = resource.get_mut("meta").and_then(Value::as_object_mut) else { return };
     let mut kept: Vec<Value> = meta.get("extension").and_then(Value::as_array).cloned().unwrap_or_default();
-    kept.retain(|one| json::text(one, "url") != Some(SENT));
-    kept.push(extension);
-    meta.insert("extension".into(), kept.into());
+    kept.retain(|one| json::text(one, "url") != Some(url));
+    kept.extend(extension);
+    if kept.is_empty() {
+        drop(meta.shift_remove("extension"))
+    } else {
+        drop(meta.insert("extension".into(), kept.into()))
+    }
 }

@@ -19,6 +19,8 @@ pub const COUNT_MAX: usize = 1_000;
 pub const VALUES_MAX: usize = 500;
 /// Most parameters of one search.
 pub const PARAMETERS_MAX: usize = 100;
+/// Most keys that one search may be sorted by.
+pub const SORT_KEYS_MAX: usize = 8;
 /// Most links that a chained parameter or `_has` may follow.
 pub const CHAIN_LINKS_MAX: usize = 3;
 
@@ -52,6 +54,8 @@ pub struct Search {
     pub used: Vec<(String, String)>,
     /// Parameters nobody here knows: told in the Bundle under lenient handling.
     pub ignored: Vec<String>,
+    /// Names in `_elements` that are no element of the type.
+    pub no_elements: Vec<String>,
 }
 
 /// Reads `pairs` (decoded) as a search over `name`.
@@ -87,6 +91,9 @@ pub fn read(
             Err(issue) => issues.push(issue),
         }
     }
+    if strict && !search.no_elements.is_empty() {
+        issues.push(Issue::error(IssueType::NotSupported, no_elements(name, &search.no_elements)));
+    }
     if issues.is_empty() { Ok(search) } else { Err(issues) }
 }
 
@@ -99,6 +106,27 @@ enum Used {
 
 fn unknown(name: &str, key: &str) -> Issue {
     Issue::error(IssueType::NotSupported, format!("{name} cannot be searched by '{}'.", clip(key)))
+}
+
+/// That a type does not have these elements.
+#[must_use]
+pub fn no_elements(name: &str, unknown: &[String]) -> String {
+    format!("_elements: {name} has no {}.", unknown.join(", "))
+}
+
+/// Parameters of R4 whose neglect would find more than was asked for: what to do instead.
+fn instead(key: &str, value: &str) -> Option<&'static str> {
+    match key.split(':').next().unwrap_or_default() {
+        "_filter" => Some("write the condition as parameters: those of one search are joined by and, values by or"),
+        "_list" => Some("this server keeps no Lists; name the ids in _id"),
+        "_text" | "_content" => Some("there is no full-text search; search by parameters, strings with :contains"),
+        "_query" => Some("there are no named queries"),
+        "_contained" if value == "false" => None,
+        "_contained" | "_containedType" => {
+            Some("contained resources are not found by themselves; search what contains them")
+        }
+        _ => None,
+    }
 }
 
 /// A parameter's name as it may be said back: printable, short.
@@ -118,6 +146,10 @@ fn one(search: &mut Search, key: &str, value: &str, context: &TermContext) -> Re
         }
         "_sort" => {
             for part in value.split(',') {
+                if search.query.sort.len() >= SORT_KEYS_MAX {
+                    let text = format!("A search is sorted by at most {SORT_KEYS_MAX} keys.");
+                    return Err(Issue::error(IssueType::TooCostly, text));
+                }
                 let (descending, code) = part.strip_prefix('-').map_or((false, part), |rest| (true, rest));
                 let sortable = |param: &&super::parameters::Parameter| param.kind != ParameterType::Composite;
                 let param = match code {
@@ -130,7 +162,7 @@ fn one(search: &mut Search, key: &str, value: &str, context: &TermContext) -> Re
                 search.query.sort.push(Sort { param, descending });
             }
         }
-        "_summary" | "_elements" => shape_by(&mut search.shape, name, key, value)?,
+        "_summary" | "_elements" => search.no_elements.extend(shape_by(&mut search.shape, name, key, value)?),
         "_include"
         | "_include:iterate"
         | "_include:recurse"
@@ -149,7 +181,12 @@ fn one(search: &mut Search, key: &str, value: &str, context: &TermContext) -> Re
             return Ok(Used::Quietly);
         }
         "_format" | "_pretty" => return Ok(Used::Quietly),
+        "_contained" if value == "false" => {}
         _ => {
+            if let Some(instead) = instead(key, value) {
+                let text = format!("'{}' is not supported: {instead}.", clip(key));
+                return Err(Issue::error(IssueType::NotSupported, text));
+            }
             let Some(filter) = filter::read(name, key, value, context, CHAIN_LINKS_MAX)? else {
                 return Ok(Used::Unknown);
             };
@@ -174,7 +211,8 @@ pub fn shape(name: &str, pairs: &[(String, String)]) -> Result<Shape, Issue> {
     Ok(shape)
 }
 
-fn shape_by(shape: &mut Shape, name: &str, key: &str, value: &str) -> Result<(), Issue> {
+/// Names that are no element of the type are given back, fit to be said.
+fn shape_by(shape: &mut Shape, name: &str, key: &str, value: &str) -> Result<Vec<String>, Issue> {
     if key == "_summary" {
         shape.summary = match value {
             "false" => Summary::False,
@@ -184,19 +222,22 @@ fn shape_by(shape: &mut Shape, name: &str, key: &str, value: &str) -> Result<(),
             "count" => Summary::Count,
             _ => return Err(bad(key, "true, false, text, data or count")),
         };
-        return Ok(());
+        return Ok(Vec::new());
     }
     let known = resource_type(name);
+    let mut unknown = Vec::new();
     for element in value.split(',') {
         // `Patient.name` is as good as `name`.
         let element = element.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')).unwrap_or(element);
         let choice = format!("{element}[x]");
-        // What the type does not have cannot be left out either; clients name `resourceType`, and more.
+        // What the type does not have cannot be left out either; clients name `resourceType`.
         if known.is_none_or(|kind| kind.element_named(element).or_else(|| kind.element_named(&choice)).is_some()) {
             shape.elements.push(element.to_owned());
+        } else if element != "resourceType" {
+            unknown.push(clip(element));
         }
     }
-    Ok(())
+    Ok(unknown)
 }
 
 fn bad(key: &str, expected: &str) -> Issue {
@@ -288,6 +329,28 @@ mod tests {
         assert_eq!(search("Flag", &[("_id", &many)], false).expect_err("too many")[0].code, IssueType::TooCostly);
         assert_eq!(search("Flag", &[("_count", "1000000000")], false).expect("cut").query.count, COUNT_MAX);
         assert_eq!(search("Flag", &[("_summary", "count")], false).expect("count").shape.summary, Summary::Count);
+    }
+
+    #[test]
+    fn what_would_find_too_much_is_refused_in_words() {
+        for (key, value) in [
+            ("_filter", "a eq b"),
+            ("_list", "1"),
+            ("_text", "x"),
+            ("_content", "x"),
+            ("_query", "q"),
+            ("_contained", "true"),
+        ] {
+            let refused = &search("Flag", &[(key, value)], false).expect_err(key)[0];
+            assert!(refused.code == IssueType::NotSupported && refused.diagnostics.contains(key), "{refused:?}");
+        }
+        assert!(search("Flag", &[("_contained", "false")], true).is_ok());
+        let keys = ["date"; SORT_KEYS_MAX + 1].join(",");
+        assert_eq!(search("Flag", &[("_sort", &keys)], false).expect_err("too many")[0].code, IssueType::TooCostly);
+        assert!(search("Flag", &[("_sort", &keys[5..])], true).is_ok());
+        let elements = [("_elements", "status,Flag.code,resourceType,colour")];
+        assert_eq!(search("Flag", &elements, false).expect("lenient").no_elements, ["colour"]);
+        assert!(search("Flag", &elements, true).expect_err("strict")[0].diagnostics.contains("colour"));
     }
 
     #[test]

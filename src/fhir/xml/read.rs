@@ -6,6 +6,7 @@ use crate::fhir::definitions::{
     Element, Primitive, Property, Shape, Type, TypeKind, resource_type, type_at, type_named,
 };
 use crate::fhir::outcome::{Issue, IssueType, Severity};
+use crate::fhir::place::Place;
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
@@ -39,7 +40,7 @@ pub fn read(bytes: &[u8], limits: Limits) -> Result<Value, Issue> {
 }
 
 fn fatal(code: IssueType, diagnostics: String) -> Issue {
-    Issue { severity: Severity::Fatal, code, diagnostics, expression: None }
+    Issue { severity: Severity::Fatal, ..Issue::error(code, diagnostics) }
 }
 
 /// What matters of the events.
@@ -64,9 +65,11 @@ type Pair = (Option<Value>, Option<Value>);
 impl<'a> Source<'a> {
     fn wrong(&self, path: &str, expected: &str) -> Issue {
         let at = usize::try_from(self.reader.buffer_position()).unwrap_or_default().min(self.text.len());
-        let line = self.text.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count() + 1;
-        let issue =
-            fatal(IssueType::Structure, format!("The XML cannot be read at line {line}; expected: {expected}."));
+        let before = self.text.get(..at).unwrap_or_default();
+        let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let text = format!("The XML cannot be read at line {line}, column {column}; expected: {expected}.");
+        let issue = Issue { place: Some(Place { line, column }), ..fatal(IssueType::Structure, text) };
         if path.is_empty() { issue } else { issue.at(path) }
     }
 

@@ -92,7 +92,7 @@ impl Pipeline {
                 && let Some(version) = tx.dated(&late.key, dated).await?
             {
                 // It came before: the same bundle again changes nothing.
-                one.version = version;
+                one.late = Some(version);
                 put = None;
             }
             done.push(one);
@@ -141,14 +141,15 @@ impl Pipeline {
         let kept = |head: &Head, status| Done {
             key: key.clone(),
             version: head.version,
-            updated: now,
+            updated: stamp::stamped(&head.json).unwrap_or(now),
             status,
             json: (!head.deleted).then(|| Arc::clone(&head.json)),
+            late: None,
         };
         match work {
             Work::Keep => {
                 let done = head.map_or_else(
-                    || Done { key: key.clone(), version: 0, updated: now, status: 204, json: None },
+                    || Done { key: key.clone(), version: 0, updated: now, status: 204, json: None, late: None },
                     |head| kept(head, 200),
                 );
                 Ok((None, done))
@@ -156,7 +157,8 @@ impl Pipeline {
             Work::Delete { check } => {
                 check.holds(head, &prefix)?;
                 let Some(head) = head.filter(|head| !head.deleted) else {
-                    return Ok((None, Done { key: key.clone(), version: 0, updated: now, status: 204, json: None }));
+                    let none = Done { key: key.clone(), version: 0, updated: now, status: 204, json: None, late: None };
+                    return Ok((None, none));
                 };
                 let put = Put {
                     version: head.last_version + 1,
@@ -173,7 +175,8 @@ impl Pipeline {
                     behind: false,
                     key,
                 };
-                let done = Done { key: put.key.clone(), version: put.version, updated: now, status: 204, json: None };
+                let (key, version) = (put.key.clone(), put.version);
+                let done = Done { key, version, updated: now, status: 204, json: None, late: None };
                 Ok((Some(put), done))
             }
             Work::Put { mut resource, method, check } => {
@@ -203,7 +206,13 @@ impl Pipeline {
                 stamp(&mut resource, &key.id, version, now);
                 let json: Arc<str> = resource.to_string().into();
                 let status = if head.is_some_and(|head| !head.deleted) { 200 } else { 201 };
-                let done = Done { key: key.clone(), version, updated: now, status, json: Some(Arc::clone(&json)) };
+                let done = match head.filter(|_| behind) {
+                    Some(head) => Done { late: Some(version), ..kept(head, 200) },
+                    None => {
+                        let json = Some(Arc::clone(&json));
+                        Done { key: key.clone(), version, updated: now, status, json, late: None }
+                    }
+                };
                 let put = Put {
                     key,
                     version,

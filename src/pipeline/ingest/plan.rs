@@ -229,7 +229,7 @@ fn criteria_query(
     criteria: &[(String, String)],
     context: &TermContext,
 ) -> std::result::Result<Query, Lost> {
-    let mut found = search::read(kind, criteria, context, true).map_err(Error::from)?;
+    let mut found = search::read(kind, criteria, context, true).map_err(Error::of_query)?;
     if found.query.filters.is_empty() {
         let text = "A conditional interaction needs at least one search parameter.";
         return Err(Lost::For(Error::new(IssueType::Invalid, text).with_status(412)));

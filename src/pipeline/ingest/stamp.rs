@@ -50,6 +50,13 @@ pub fn content_hash(resource: &Value) -> [u8; 16] {
     hash
 }
 
+/// Our own `meta.lastUpdated` in what we stored. Within a string its quotes would be escaped, and nothing else that is
+/// kept may have the element (dom-4).
+pub(super) fn stamped(json: &str) -> Option<Timestamp> {
+    let rest = json.split_once("\"lastUpdated\":\"")?.1;
+    rest.split_once('"')?.0.parse().ok()
+}
+
 pub(super) fn set_id(resource: &mut Value, id: &str) {
     if let Some(object) = resource.as_object_mut() {
         if let Some(slot) = object.get_mut("id") {

@@ -79,4 +79,6 @@ pub struct Done {
     pub status: u16,
     /// The resource as it stands now; `None` after a deletion.
     pub json: Option<Arc<str>>,
+    /// What was sent is older than what stands, and is kept as this version behind it.
+    pub late: Option<u64>,
 }

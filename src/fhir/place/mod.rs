@@ -160,7 +160,7 @@ mod tests {
             ("Patient", 1, 1),
             ("Patient.name", 3, 2),
             ("Patient.name[0]", 3, 11),
-            ("Patient.name[0].given[1]", 3, 28),
+            ("Patient.name[0].given[1]", 3, 27),
             ("Patient.name[0].family", 4, 4),
             ("Patient.name[1].family", 4, 19),
             ("Patient.deceased", 5, 2),

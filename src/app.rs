@@ -70,6 +70,7 @@ pub struct Running {
     worker: JoinHandle<()>,
     scribe: JoinHandle<()>,
     keeping: JoinHandle<()>,
+    flags: JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
 
@@ -117,11 +118,13 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     let (runtime, work) = (Handle::current(), worker::run(Arc::clone(&pipeline), metrics.clone(), stopping.clone()));
     let worker = tokio::task::spawn_blocking(move || runtime.block_on(work));
     let keeping = tokio::spawn(api::housekeeping::run(Arc::clone(&pipeline), config.audit_days, stopping.clone()));
-    let (trail, scribe) = Trail::start(Arc::clone(&pipeline), stopping);
+    let (trail, scribe) = Trail::start(Arc::clone(&pipeline), stopping.clone());
     let started = clock.now();
     let secret = clock.new_id();
+    let flags = api::flags::Keeper::default();
     let bulk = api::bulk::Jobs::new(tokio::runtime::Handle::current());
-    let state = web::Data::new(State { config, pipeline, metrics, smart, trail, bulk, started, secret });
+    let state = web::Data::new(State { config, pipeline, metrics, smart, trail, bulk, flags, started, secret });
+    let flags = tokio::spawn(api::flags::run(state.clone(), stopping));
     let shared = state.clone();
     let server = HttpServer::new(move || {
         App::new()
@@ -141,7 +144,7 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     let server = server.map_err(|error| StartError(error.to_string()))?.run();
     let handle = server.handle();
     let server = tokio::spawn(server);
-    Ok(Running { address, state, handle, server, worker, scribe, keeping, stop })
+    Ok(Running { address, state, handle, server, worker, scribe, keeping, flags, stop })
 }
 
 /// TLS by ourselves, 1.2 and later.
@@ -182,6 +185,7 @@ impl Running {
         let _ = self.worker.await;
         let _ = self.scribe.await;
         let _ = self.keeping.await;
+        let _ = self.flags.await;
     }
 }
 

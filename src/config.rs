@@ -133,6 +133,8 @@ pub struct Ehr {
     pub frame_ancestors: Vec<String>,
     #[serde(default)]
     pub write_flags: bool,
+    /// What we ask for as a system, nobody having launched: `write_flags` then needs no launch.
+    pub system_scope: Option<String>,
     #[serde(default)]
     pub pushes: bool,
     #[serde(default)]

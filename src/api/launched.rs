@@ -6,10 +6,11 @@ use crate::error::Result;
 use crate::fhir::check;
 use crate::fhir::outcome::Issue;
 use crate::pipeline::ingest::{Action, Target, Write};
+use crate::smart::ehr::Ehr;
 use crate::smart::pull::{self, Missing};
 use crate::smart::scope;
 use crate::smart::session::{Ending, Progress, Session};
-use crate::store::Query;
+use crate::store::{Key, Query};
 use actix_web::web;
 use futures_util::StreamExt;
 use std::sync::Arc;
@@ -171,4 +172,14 @@ async fn kept_before(state: &State, session: &Session, kind: &'static str) -> Re
             None => return Ok(all),
         }
     }
+}
+
+/// The EHR's id of a client whose record was read from there.
+///
+/// # Errors
+/// The database.
+pub async fn remote_patient(state: &State, ehr: &Ehr, client: &str) -> Result<Option<String>> {
+    let stored = state.pipeline.store.read(&Key { kind: "Patient", id: client.into() }).await?;
+    let patient = stored.and_then(|version| serde_json::from_str(&version.json).ok());
+    Ok(patient.and_then(|patient| pull::remote_id(ehr, "Patient", &patient)))
 }

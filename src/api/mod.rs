@@ -5,7 +5,7 @@ pub mod audit;
 mod auth;
 pub mod bulk;
 mod discovery;
-mod flags;
+pub mod flags;
 mod format;
 mod health;
 pub mod housekeeping;
@@ -42,6 +42,7 @@ pub struct State {
     pub smart: Smart,
     pub trail: audit::Trail,
     pub bulk: bulk::Jobs,
+    pub flags: flags::Keeper,
     /// When this process started: the CapabilityStatement's date.
     pub started: Timestamp,
     /// Of this process: what tokens in forms are made with.

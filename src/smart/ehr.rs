@@ -8,12 +8,14 @@ use super::token::{names, seconds};
 use crate::config;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const ASSERTION_SECONDS: i64 = 240;
+/// A token of ours that ends sooner is not used any more.
+const SYSTEM_TOKEN_LEFT: SignedDuration = SignedDuration::from_secs(20);
 const DESCRIBED_FRESH: Duration = Duration::from_secs(15 * 60);
 
 /// How we show the EHR who we are.
@@ -33,8 +35,14 @@ pub struct Ehr {
     pub fetcher: Fetcher,
     /// Our Flags are to be written there.
     pub write_flags: bool,
+    /// What we ask for as a system of our own, nobody having launched.
+    system_scope: Option<String>,
+    system: Mutex<Option<SystemToken>>,
     described: Mutex<Option<(Instant, Arc<Described>)>>,
 }
+
+/// Until when it holds, the token, and what it was granted.
+type SystemToken = (Timestamp, String, String);
 
 /// What its discovery document says.
 pub(super) struct Described {
@@ -60,6 +68,11 @@ impl Ehr {
             (None, Some(path)) => Proof::Key(Signing::read(&read(path)?, ehr.key_id.as_deref()).map_err(named)?),
             (Some(_), Some(_)) => return Err(named("give client_secret_file or private_key_file, not both")),
         };
+        if ehr.system_scope.is_some() && matches!(proof, Proof::Public) {
+            return Err(named(
+                "system_scope needs private_key_file or client_secret_file: a public client is no system",
+            ));
+        }
         let fetcher = Fetcher::new(&[&ehr.iss], ehr.allow_insecure)?;
         fetcher.allowed(&ehr.iss).map_err(|error| named(&format!("{error} (allow_insecure is for tests)")))?;
         Ok(Self {
@@ -70,6 +83,8 @@ impl Ehr {
             pushes: ehr.pushes,
             write_flags: ehr.write_flags,
             fetcher,
+            system_scope: ehr.system_scope.clone(),
+            system: Mutex::default(),
             described: Mutex::default(),
         })
     }
@@ -129,6 +144,38 @@ impl Ehr {
         });
         *lock(&self.described) = Some((Instant::now(), Arc::clone(&described)));
         Ok(described)
+    }
+
+    /// We are known there as a system, not only by launches.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.system_scope.is_some()
+    }
+
+    /// A token of our own (SMART Backend Services) and what it may do, asked for where the last one is near its end.
+    ///
+    /// # Errors
+    /// See [`LaunchError`].
+    pub async fn system_token(&self, now: Timestamp) -> Result<(String, String), LaunchError> {
+        let scope = self.system_scope.as_deref().ok_or(LaunchError::Unlisted)?;
+        let kept = lock(&self.system).clone();
+        if let Some((until, token, granted)) = kept.filter(|(until, ..)| *until > now + SYSTEM_TOKEN_LEFT) {
+            tracing::trace!(%until, "a token of ours still holds");
+            return Ok((token, granted));
+        }
+        let described = self.described().await?;
+        let pairs = [("grant_type", "client_credentials"), ("scope", scope)];
+        let answer = self.ask(&described.token, &pairs, now).await?;
+        let text = |key: &str| answer.get(key).and_then(Value::as_str);
+        let token = text("access_token").filter(|token| !token.is_empty()).ok_or(LaunchError::Answer)?.to_owned();
+        let granted = text("scope").unwrap_or(scope).to_owned();
+        *lock(&self.system) = Some((super::session::until(&answer, now), token.clone(), granted.clone()));
+        Ok((token, granted))
+    }
+
+    /// It was refused: the next one is asked for.
+    pub fn forget_token(&self) {
+        *lock(&self.system) = None;
     }
 
     /// Hands a token back; whether that works is the EHR's business.

@@ -35,6 +35,13 @@ pub enum FetchError {
     NotJson,
 }
 
+/// How a resource is written.
+#[derive(Clone, Copy, Debug)]
+pub enum Writing<'a> {
+    Create { if_none_exist: &'a str },
+    Update { if_match: Option<&'a str> },
+}
+
 /// An HTTP client for one issuer or EHR.
 #[derive(Clone)]
 pub struct Fetcher {
@@ -130,25 +137,22 @@ impl Fetcher {
     ///
     /// # Errors
     /// See [`FetchError`].
-    pub async fn write(
-        &self,
-        put: bool,
-        url: &str,
-        bearer: &str,
-        body: &Value,
-        if_none_exist: Option<&str>,
-    ) -> Result<Value, FetchError> {
+    pub async fn write(&self, how: Writing<'_>, url: &str, bearer: &str, body: &Value) -> Result<Value, FetchError> {
         let url = self.allowed(url)?;
+        let (method, condition) = match how {
+            Writing::Create { if_none_exist } => (Method::POST, Some(("if-none-exist", if_none_exist))),
+            Writing::Update { if_match } => (Method::PUT, if_match.map(|tag| ("if-match", tag))),
+        };
         let mut request = self
             .client
-            .request(if put { Method::PUT } else { Method::POST }, url)
+            .request(method, url)
             .header("accept", "application/fhir+json")
             .header("content-type", "application/fhir+json")
             .header("prefer", "return=representation")
             .bearer_auth(bearer)
             .body(body.to_string());
-        if let Some(criteria) = if_none_exist {
-            request = request.header("if-none-exist", criteria);
+        if let Some((name, value)) = condition {
+            request = request.header(name, value);
         }
         match answer(request, DOCUMENT_BYTES_MAX).await {
             Err(FetchError::NotJson) => Ok(Value::Null),

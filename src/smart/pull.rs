@@ -276,6 +276,7 @@ mod tests {
             scope: "launch".into(),
             frame_ancestors: Vec::new(),
             write_flags: false,
+            system_scope: None,
             pushes: false,
             allow_insecure: false,
         })

@@ -363,11 +363,17 @@ impl Launches {
     pub fn reaches(&self, session: &Session, client: &str) -> bool {
         match &session.patient {
             Some(patient) => **patient == *client,
-            None if self.ehrs[session.ehr].pushes => {
-                self.ehrs.iter().all(|other| other.pushes || !client.starts_with(&other.prefix()))
-            }
-            None => client.starts_with(&self.ehrs[session.ehr].prefix()),
+            None => self.is_of(&self.ehrs[session.ehr], client),
         }
+    }
+
+    /// Whether a client's record is this EHR's.
+    #[must_use]
+    pub fn is_of(&self, ehr: &Ehr, client: &str) -> bool {
+        if ehr.pushes {
+            return self.ehrs.iter().all(|other| other.pushes || !client.starts_with(&other.prefix()));
+        }
+        client.starts_with(&ehr.prefix())
     }
 }
 

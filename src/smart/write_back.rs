@@ -1,12 +1,11 @@
 //! Our Flags in the EHR's own list (`write_flags`): created once, kept in step, closed with ours.
 //!
-//! A Flag there is known by the identifier (our FHIR base + `/Flag`, our id); no other is touched. Whatever the EHR
-//! refuses is said in the log and tried again at the next occasion: the page does not depend on it.
+//! A Flag there is known by the identifier (our FHIR base + `/Flag`, our id); no other is touched. What the EHR has
+//! added to it stays; one that was closed there stays closed; a change that came between (If-Match) goes first.
 
 use super::ehr::Ehr;
-use super::fetch::FetchError;
+use super::fetch::{FetchError, Writing};
 use super::scope::{Right, grants};
-use super::session::Session;
 use serde_json::{Value, json};
 
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -18,18 +17,34 @@ pub enum Kept {
     Updated,
     /// It stands there so already; or it closed before it was ever there.
     Same,
+    /// Somebody has closed it there: that stands.
+    Theirs,
     /// The token's scope does not let us.
     NotAllowed,
 }
 
-/// Brings the EHR's copy of one Flag of ours in step. `base`: our FHIR base.
+/// By whose leave we write, and of whom.
+pub struct Pen {
+    pub token: String,
+    pub scope: String,
+    /// The EHR's id of the patient.
+    pub patient: String,
+}
+
+impl std::fmt::Debug for Pen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a pen")
+    }
+}
+
+/// Brings the EHR's copy of one Flag of ours in step. `base`: our FHIR base; `reopened`: we had closed it before.
 ///
 /// # Errors
 /// The EHR refuses, or is away.
-pub async fn keep(ehr: &Ehr, session: &Session, base: &str, flag: &Value) -> Result<Kept, FetchError> {
-    let granted = grants(&session.scope);
+pub async fn keep(ehr: &Ehr, pen: &Pen, base: &str, flag: &Value, reopened: bool) -> Result<Kept, FetchError> {
+    let granted = grants(&pen.scope);
     let may = |right| granted.iter().any(|grant| grant.covers("Flag") && grant.has(right) && grant.filter.is_empty());
-    let Some(patient) = session.remote_patient.as_deref() else { return Ok(Kept::NotAllowed) };
+    let patient = pen.patient.as_str();
     let (Some(wanted), Some(id)) = (theirs(flag, patient, base), flag.get("id").and_then(Value::as_str)) else {
         return Ok(Kept::Same);
     };
@@ -40,7 +55,7 @@ pub async fn keep(ehr: &Ehr, session: &Session, base: &str, flag: &Value) -> Res
     let mut stands = None;
     if may(Right::Search) {
         let search = format!("{url}?patient={patient}&{criteria}");
-        let found = ehr.fetcher.get(&search, Some(&session.token), ANSWER_BYTES_MAX).await?;
+        let found = ehr.fetcher.get(&search, Some(&pen.token), ANSWER_BYTES_MAX).await?;
         let entries = found.get("entry").and_then(Value::as_array).into_iter().flatten();
         stands = entries.filter_map(|entry| entry.get("resource")).find(|one| is_of(one, &wanted)).cloned();
     }
@@ -51,13 +66,16 @@ pub async fn keep(ehr: &Ehr, session: &Session, base: &str, flag: &Value) -> Res
             return Ok(Kept::NotAllowed);
         }
         // Where it stands already (a search was not allowed), it comes back as it is.
-        let answer = ehr.fetcher.write(false, &url, &session.token, &wanted, Some(&criteria)).await?;
+        let answer = ehr.fetcher.write(Writing::Create { if_none_exist: &criteria }, &url, &pen.token, &wanted).await?;
         created = true;
         stands = Some(answer).filter(|answer| is_of(answer, &wanted));
     }
     let Some(stands) = stands else { return Ok(if created { Kept::Created } else { Kept::Same }) };
-    if wanted.as_object().into_iter().flatten().all(|(key, value)| stands.get(key) == Some(value)) {
+    if holds(&stands, &wanted) {
         return Ok(if created { Kept::Created } else { Kept::Same });
+    }
+    if active && stands.get("status").and_then(Value::as_str) != Some("active") && !reopened {
+        return Ok(Kept::Theirs);
     }
     if !may(Right::Update) {
         return Ok(Kept::NotAllowed);
@@ -65,10 +83,31 @@ pub async fn keep(ehr: &Ehr, session: &Session, base: &str, flag: &Value) -> Res
     let Some(remote) = stands.get("id").and_then(Value::as_str).filter(|id| super::ehr::is_id(id)) else {
         return Err(FetchError::NotJson);
     };
-    let mut changed = wanted;
-    changed["id"] = json!(remote);
-    ehr.fetcher.write(true, &format!("{url}/{remote}"), &session.token, &changed, None).await?;
+    let version = stands.get("meta").and_then(|meta| meta.get("versionId")?.as_str());
+    let tag = version.filter(|version| super::ehr::is_id(version)).map(|version| format!("W/\"{version}\""));
+    let url = format!("{url}/{remote}");
+    let mut changed = stands.clone();
+    for (key, value) in wanted.as_object().into_iter().flatten() {
+        // Their identifiers stay beside ours.
+        if key != "identifier" {
+            changed[key] = value.clone();
+        }
+    }
+    ehr.fetcher.write(Writing::Update { if_match: tag.as_deref() }, &url, &pen.token, &changed).await?;
     Ok(Kept::Updated)
+}
+
+/// Whether `theirs` says all that `ours` says; it may say more.
+fn holds(theirs: &Value, ours: &Value) -> bool {
+    match (theirs, ours) {
+        (Value::Object(theirs), Value::Object(ours)) => {
+            ours.iter().all(|(key, value)| theirs.get(key).is_some_and(|their| holds(their, value)))
+        }
+        (Value::Array(theirs), Value::Array(ours)) => {
+            ours.iter().all(|own| theirs.iter().any(|their| holds(their, own)))
+        }
+        (theirs, ours) => theirs == ours,
+    }
 }
 
 fn is_of(theirs: &Value, wanted: &Value) -> bool {

@@ -200,6 +200,7 @@ async fn token(ward: Shared, http: HttpRequest, form: web::Form<HashMap<String, 
                 context["id_token"] = json!(signer.sign(&json!({"iss": ward.url, "aud": "tautline", "exp": in_an_hour(), "nonce": nonce, "sub": "s", "fhirUser": user})));
             }
         }
+        Some("client_credentials") => context = json!({"scope": form.get("scope")}),
         Some("refresh_token") if form.get("refresh_token").map(String::as_str) == Some("fresh") => {}
         _ => return bad("invalid_grant"),
     }
@@ -277,12 +278,22 @@ async fn update(ward: Shared, http: HttpRequest, path: web::Path<(String, String
     if let Err(refused) = let_in(&mut ward, &http) {
         return HttpResponse::build(refused).finish();
     }
-    let resource: Value = serde_json::from_str(&body).expect("json");
+    if let Some(status) = ward.refuse_writes {
+        return HttpResponse::build(StatusCode::from_u16(status).expect("a status")).finish();
+    }
+    let mut resource: Value = serde_json::from_str(&body).expect("json");
     assert_eq!(resource["id"], path.1.as_str());
-    ward.writes.push(resource.clone());
     let stands =
         ward.resources.iter_mut().find(|one| one["resourceType"] == path.0.as_str() && one["id"] == path.1.as_str());
-    *stands.expect("it stands") = resource;
+    let stands = stands.expect("it stands");
+    let version = stands["meta"]["versionId"].as_str().expect("a version").to_owned();
+    let expected = http.headers().get("if-match").map(|value| value.to_str().expect("text").to_owned());
+    if expected.is_some_and(|tag| tag != format!("W/\"{version}\"")) {
+        return HttpResponse::PreconditionFailed().finish();
+    }
+    resource["meta"]["versionId"] = json!((version.parse::<u64>().expect("a number") + 1).to_string());
+    *stands = resource.clone();
+    ward.writes.push(resource);
     HttpResponse::Ok().finish()
 }
 

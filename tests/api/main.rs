@@ -45,3 +45,4 @@ mod systems;
 mod trail;
 mod validated;
 mod visitor;
+mod write_flags;

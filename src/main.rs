@@ -3,6 +3,10 @@
 use std::process::ExitCode;
 use tautline::cli;
 
+/// SQLite's allocations too (feature `override`): what it gains is in benches/README.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match cli::parse() {
         Ok(cli) => cli,

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Jobs claimed at once: as many as take about so long, so that those who come meanwhile are soon looked at.
-const CLAIM_SECONDS: f64 = 0.25;
+const CLAIM_SECONDS: f64 = 0.1;
 const CLAIM_FIRST: usize = 4;
 const CLAIM_MIN: usize = 2;
 const CLAIM_MAX: usize = 64;

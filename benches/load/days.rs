@@ -21,18 +21,21 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const FOUND_WITHIN: Duration = Duration::from_secs(60);
 /// One request in so many is broken.
 const BROKEN: u64 = 20;
+/// One in so many brings a new client.
+const NEW: u64 = 40;
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// From the answer to a push until its findings can be searched.
 pub async fn lag(options: &Options, target: &Target) {
     let asker = &target.asker;
     heading();
-    let peak =
-        asker.all("the peak: 100 entries, 8 clients", CROWD, posts(support::transactions(PEAK_SEED, PEAK_BUNDLES)));
-    let peak = peak.await;
+    let asks = posts(support::transactions(PEAK_SEED, PEAK_BUNDLES));
+    let peak = asker.all("the peak: 100 entries, 8 clients", CROWD, asks).await;
     peak.print(support::BUNDLE_ENTRIES);
-    println!("  (everybody is assessed {:.1} s later)", asker.settle().await);
-    let every = Duration::from_secs_f64(2.0 / peak.per_second());
+    let seconds = peak.whole_ms() / 1000.0 + asker.settle().await;
+    let sustained = PEAK_BUNDLES as f64 / seconds;
+    println!("  (with all findings {:.0} resources/s: half of that from now on)", sustained * 100.0);
+    let every = Duration::from_secs_f64(2.0 / sustained);
     let count = (options.seconds as f64 / every.as_secs_f64()) as usize;
     let bundles = support::transactions(STEADY_SEED, count);
     let probes: Vec<Vec<Value>> = support::clients(PROBE_SEED).take(4 * options.seconds as usize).collect();
@@ -64,7 +67,7 @@ pub async fn lag(options: &Options, target: &Target) {
         tokio::time::sleep(PROBE_EVERY).await;
     }
     let took = pushing.await.expect("it pushes");
-    Measured::new("half of the peak, steadily", took, began.elapsed()).print(support::BUNDLE_ENTRIES);
+    Measured::new("half of that, steadily", took, began.elapsed()).print(support::BUNDLE_ENTRIES);
     Measured::new("from its answer to its findings, one client", lags, began.elapsed()).print(1);
     println!("  (everybody is assessed {:.1} s later)", asker.settle().await);
     buckets(asker).await;
@@ -105,17 +108,26 @@ struct Tally {
 pub async fn soak(options: &Options, target: &Target) {
     let asker = &target.asker;
     let tally = Arc::new(Tally::default());
-    let mut clients = support::clients(DAY_SEED);
+    let forms = |client: &Vec<Value>| client.iter().any(|one| one["resourceType"] == "QuestionnaireResponse");
+    let mut clients = support::clients(DAY_SEED).filter(forms);
     let mut known: Vec<Vec<Value>> = Vec::new();
     let began = Instant::now();
     let mut said = began;
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / options.rate as f64));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut dice = Dice(DAY_SEED);
     println!("  minute  MB resident  requests  broken  shed  wrong  pending  slowest ms  assessed");
     while began.elapsed() < Duration::from_secs(options.seconds) {
         ticks.tick().await;
-        let is_broken = dice.roll(BROKEN) == 0 && !known.is_empty();
-        let ask = if is_broken { broken(&known, &mut dice) } else { good(&mut clients, &mut known, &mut dice) };
+        if known.len() < 2 || dice.roll(NEW) == 0 {
+            // Nobody asks for it before it is there.
+            let client = clients.next().expect("without end");
+            tally.count(&asker.one(0, &Ask::post("", support::transaction(&client))).await, false);
+            known.push(client);
+            continue;
+        }
+        let is_broken = dice.roll(BROKEN) == 0;
+        let ask = if is_broken { broken(&known, &mut dice) } else { good(&known, &mut dice) };
         let (one, counts, number) = (asker.clone(), Arc::clone(&tally), dice.roll(8) as usize);
         tokio::spawn(async move {
             let answer = one.one(number, &ask).await;
@@ -180,15 +192,8 @@ impl Dice {
     }
 }
 
-fn good(clients: &mut impl Iterator<Item = Vec<Value>>, known: &mut Vec<Vec<Value>>, dice: &mut Dice) -> Ask {
-    if known.len() < 2 || dice.roll(40) == 0 {
-        let client = clients.next().expect("without end");
-        let bundle = support::transaction(&client);
-        known.push(client);
-        return Ask::post("", bundle);
-    }
-    // Its push may still be under way.
-    let client = dice.one(&known[..known.len() - 1]).clone();
+fn good(known: &[Vec<Value>], dice: &mut Dice) -> Ask {
+    let client = dice.one(known);
     let id = client.iter().find(|one| one["resourceType"] == "Patient").and_then(|one| one["id"].as_str());
     let id = id.unwrap_or_default();
     match dice.roll(10) {

@@ -115,6 +115,7 @@ impl Target {
 fn main() {
     let options = Options::parse();
     let _ = options.bench;
+    tautline::smart::fetch::install_tls();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let Some(target) = Target::new(&options).await else { return };

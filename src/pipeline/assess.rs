@@ -22,7 +22,7 @@ pub const FINDINGS: &[&str] = &["Flag", "Observation", "Provenance"];
 /// What is known at an instant counts from the next millisecond on: knowledge is strict.
 const JUST_AFTER: SignedDuration = SignedDuration::from_millis(1);
 /// Pushes go before findings, so long at a time …
-const PATIENCE: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_millis(100);
 /// … until findings are later than this: then they share.
 const LATE: SignedDuration = SignedDuration::from_secs(5);
 const PATIENCE_LATE: Duration = Duration::from_millis(25);

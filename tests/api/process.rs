@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
+const STARTS_MAX: usize = 10;
 const SETTLED_WITHIN: Duration = Duration::from_secs(1200);
 /// Nobody is asked, and nobody is held back.
 pub const OPEN: &[&str] = &["--auth", "none", "--requests-per-second", "1000000"];
@@ -46,9 +47,15 @@ impl Process {
 
     /// With these options; its log, all of it, to `log`.
     pub async fn start_with(url: &str, client: &Client, options: &[&str], log: Option<&Path>) -> Self {
-        let process = Self::launch(program(), url, options, log);
-        process.ready(client).await;
-        process
+        let mut process = Self::launch(program(), url, options, log);
+        // Where the database does not answer yet it ends, and is started again, as systemd would.
+        for _ in 0..STARTS_MAX {
+            if process.answers(client).await {
+                return process;
+            }
+            process = Self::launch(program(), url, options, log);
+        }
+        panic!("it ends by itself");
     }
 
     /// `command` is the program, or runs it with the arguments that follow.
@@ -68,12 +75,20 @@ impl Process {
         Self { child, base }
     }
 
-    pub async fn ready(&self, client: &Client) {
+    pub async fn ready(&mut self, client: &Client) {
+        assert!(self.answers(client).await, "it has ended by itself");
+    }
+
+    /// Until it is ready; `false`: it ends.
+    async fn answers(&mut self, client: &Client) -> bool {
         let began = Instant::now();
         while began.elapsed() < READY_WITHIN {
             let answer = client.get(format!("{}/readyz", self.base)).send().await;
             if answer.is_ok_and(|answer| answer.status().is_success()) {
-                return;
+                return true;
+            }
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return false;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

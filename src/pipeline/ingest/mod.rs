@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// Times a transaction is tried anew after losing a race.
 const TRIES_MAX: usize = 5;
 /// A burst of writes about one client is assessed once: the worker waits this long, milliseconds.
-const DEBOUNCE_MS: i64 = 100;
+const DEBOUNCE_MS: i64 = 50;
 
 impl Pipeline {
     /// [`Pipeline::write_by`] ourselves: nobody is asked, nothing is traced.

@@ -195,11 +195,17 @@ fn fuzz(name: &str, corpus: &[Vec<u8>], is_json: bool, target: impl Fn(&[u8])) {
             }
             false => mangled(&own, other, &mut dice),
         };
-        let began = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| target(&input)));
         let text = String::from_utf8_lossy(&input);
-        assert!(outcome.is_ok(), "{name}: round {round}: {text}");
-        assert!(began.elapsed() < TOOK_MAX, "{name}: round {round} took {:?}: {text}", began.elapsed());
+        // Slow is what is slow again: the machine may have stood still.
+        for again in [true, false] {
+            let began = Instant::now();
+            let outcome = catch_unwind(AssertUnwindSafe(|| target(&input)));
+            assert!(outcome.is_ok(), "{name}: round {round}: {text}");
+            if began.elapsed() < TOOK_MAX {
+                break;
+            }
+            assert!(again, "{name}: round {round} took {:?}: {text}", began.elapsed());
+        }
     }
     println!("{name}: {rounds} inputs");
 }

@@ -212,7 +212,7 @@ fn good(known: &[Vec<Value>], dice: &mut Dice) -> Ask {
             });
             Ask::post("", support::transaction(&few.collect::<Vec<_>>()))
         }
-        3 => Ask::get(&format!("/{}", support::url(dice.one(&client)))),
+        3 => Ask::get(&format!("/{}", support::url(dice.one(client)))),
         4 => Ask::get(&format!("/Flag?patient={id}&status=active")),
         5 => Ask::get(&format!("/QuestionnaireResponse?patient={id}&_sort=-authored&_count=20")),
         6 => Ask::get(&format!("/app/patients/{id}")),

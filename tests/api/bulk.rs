@@ -1,6 +1,7 @@
 //! `$export` and `$import`.
 
 use crate::on_both;
+use crate::process::{self, Process};
 use crate::server::{Answer, Backend, Place, Server};
 use crate::smart::{World, in_a_world};
 use crate::story::{appointment, at, patient, start_for, withdrawing};
@@ -314,4 +315,70 @@ in_a_world! {
         assert_eq!(import("system/Patient.rs").await["refused"], 1);
         assert_eq!(import("system/Patient.cu").await["created"], 1);
     }
+}
+
+/// SIGKILL in the middle of an import: what was written stays, the job is gone and says so, and the same import again
+/// adds the rest. An export is started anew.
+#[actix_web::test]
+async fn an_import_goes_on_after_the_process_was_killed() {
+    const CLIENTS: usize = 60;
+    let place = Place::new(Backend::Sqlite).await.expect("a place");
+    let client = process::client();
+    let start = start_for(16);
+    let all: Vec<Value> = (0..CLIENTS).flat_map(|n| withdrawing(&format!("k{n}"), &start, 4)).collect();
+    let text: String = all.iter().map(|one| format!("{one}\n")).collect();
+    let kick_off = async |base: &str| {
+        let request = client.post(format!("{base}/fhir/$import")).header("prefer", "respond-async");
+        let answer = request.header("content-type", "application/fhir+ndjson").body(text.clone()).send().await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status(), 202);
+        answer.headers()["content-location"].to_str().expect("a URL").to_owned()
+    };
+    let ask = async |url: &str| client.get(url).send().await.expect("an answer");
+    let count = async |base: &str, kind: &str| {
+        let answer = ask(&format!("{base}/fhir/{kind}?_summary=count")).await.text().await.expect("a body");
+        serde_json::from_str::<Value>(&answer).expect("json")["total"].as_u64().expect("a total")
+    };
+
+    let mut doomed = Process::start(&place.url, &client).await;
+    let job = kick_off(&doomed.base).await;
+    let exporting = client.get(format!("{}/fhir/$export", doomed.base)).header("prefer", "respond-async").send().await;
+    let exporting = exporting.expect("an answer").headers()["content-location"].to_str().expect("a URL").to_owned();
+    let words = |answer: &reqwest::Response| {
+        answer.headers().get("x-progress").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    };
+    // The second batch has begun, so the first is written.
+    let mut seen = std::collections::BTreeSet::new();
+    while seen.len() < 2 {
+        let answer = ask(&job).await;
+        assert_eq!(answer.status(), 202, "it was over too soon to be killed");
+        seen.extend(Some(words(&answer)).filter(|words| words.starts_with("line ")));
+    }
+    doomed.kill();
+
+    let heir = Process::start(&place.url, &client).await;
+    for url in [&job, &exporting] {
+        let path = url.strip_prefix(&doomed.base).expect("our own");
+        let gone = ask(&format!("{}{path}", heir.base)).await;
+        assert_eq!(gone.status(), 404);
+        assert!(gone.text().await.expect("a body").contains("Start it again"));
+    }
+    let half = count(&heir.base, "Task").await;
+    let whole = all.iter().filter(|one| one["resourceType"] == "Task").count() as u64;
+    assert!(0 < half && half < whole, "{half} of {whole}");
+    let job = kick_off(&heir.base).await;
+    let manifest = loop {
+        let answer = ask(&job).await;
+        if answer.status() != 202 {
+            assert_eq!(answer.status(), 200);
+            break serde_json::from_str::<Value>(&answer.text().await.expect("a body")).expect("json");
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let summary = &manifest["extension"]["https://tautline.example/fhir/import"];
+    let number = |name: &str| summary[name].as_u64().expect("a number");
+    assert_eq!((number("created") + number("updatedOrUnchanged"), number("refused")), (all.len() as u64, 0));
+    assert!(number("updatedOrUnchanged") >= 500, "{summary}");
+    assert_eq!(count(&heir.base, "Task").await, whole);
+    assert_eq!(count(&heir.base, "Patient").await, CLIENTS as u64);
 }

@@ -3,7 +3,7 @@
 //! missing this fails in CI, and says that it is skipped elsewhere.
 
 use crate::bulk::{ASYNC, waited};
-use crate::server::{Answer, Backend};
+use crate::server::{Answer, Backend, Place, Server};
 use crate::smart::World;
 use crate::story::{appointment, at, homework, patient, phq9, start_for, withdrawing};
 use jiff::{SignedDuration, Timestamp};
@@ -357,4 +357,21 @@ async fn everything_that_is_emitted_is_valid_to_others() {
     let told = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{}", told.chars().take(20_000).collect::<String>());
     eprintln!("{told}");
+}
+
+/// PyPI `fhirpy` and `fhirclient`: save, patch, conditional forms, search, pages, includes, `$validate`.
+#[actix_web::test]
+async fn clients_of_others_get_along() {
+    let Some(tools) = tools() else { return };
+    let place = Place::new(Backend::Sqlite).await.expect("a place");
+    let server = Server::start(&place).await;
+    let base = format!("{}/fhir", server.base);
+    let run = move || {
+        let script = format!("{ROOT}/conformance/validate/clients.py");
+        Command::new(tools.join("python/bin/python")).arg(script).arg(base).output().expect("python runs")
+    };
+    let done = tokio::task::spawn_blocking(run).await.expect("its end");
+    let told = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success() && told.contains("what they expect"), "{told}");
+    server.stop().await;
 }

@@ -195,12 +195,16 @@ pub struct NotOnTrackConstants {
     pub variance: [f64; 2],
     /// Worse than the best by this many reliable changes.
     pub deterioration_rci: f64,
-    /// A plateau: less than this many reliable changes of gain …
+    /// A plateau: certainly less than this many reliable changes, up or down …
     pub plateau_change_rci: f64,
-    /// … over this many scores …
-    pub plateau_scores: usize,
+    /// … over a window of so many scores, least and most …
+    pub plateau_scores: [usize; 2],
     /// … after an earlier gain of this many. .75, not 1: 18 → 13 on the PHQ-9 is a plateau too (choice).
     pub plateau_gain_rci: f64,
+    /// Certain: by so many standard errors of the change …
+    pub plateau_certainty: f64,
+    /// … made of the client's own scatter and of the measure's error, which weighs as so many scores.
+    pub plateau_weight: f64,
     /// Scores back inside the expected range that close the Flag.
     pub inside_scores: u32,
 }
@@ -358,11 +362,13 @@ impl Default for NotOnTrackConstants {
     fn default() -> Self {
         NotOnTrackConstants {
             width: 1.28,
-            variance: [8.0, 1.2],
+            variance: [8.0, 0.5],
             deterioration_rci: 1.0,
             plateau_change_rci: 0.5,
-            plateau_scores: 5,
+            plateau_scores: [5, 10],
             plateau_gain_rci: 0.75,
+            plateau_certainty: 1.2,
+            plateau_weight: 4.0,
             inside_scores: 2,
         }
     }

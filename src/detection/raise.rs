@@ -82,7 +82,7 @@ impl Pass<'_> {
         };
         if let Some(why) = t.outside {
             let from = t.scores.len().saturating_sub(match why {
-                Why::Plateau => self.c.not_on_track.plateau_scores,
+                Why::Plateau => self.c.not_on_track.plateau_scores[0],
                 _ => 2,
             });
             let rests_on = t.sources[from..].to_vec();

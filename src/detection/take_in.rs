@@ -224,6 +224,7 @@ impl Pass<'_> {
         let (low, high) = t.expected(slot, &c.trajectory, &c.not_on_track);
         let inside_run = t.inside_run;
         let (low, high) = (points(low), points(high));
+        let within = |score: f64| score.clamp(form.measure.min, form.measure.max);
         if self.ended.is_none() {
             self.intake.scores.push(ScoreItem {
                 instrument: n,
@@ -234,7 +235,7 @@ impl Pass<'_> {
                     at,
                     measure: form.measure.clone(),
                     score,
-                    expected: (low.min(high), low.max(high)),
+                    expected: (within(low.min(high)), within(low.max(high))),
                     innovation: said.map_or(0.0, |s| s.z),
                 },
             });

@@ -73,7 +73,7 @@ fn evidence(model: &PageModel, record: &Record, now: &Assessment) -> Markup {
                             @if signal.absent {
                                 td class="soft" { (if line.absent { line.main.as_str() } else { ui::NOTHING_NEW }) }
                             } @else {
-                                td { (words::evidence_seen(record, kind, &line)) }
+                                td { (words::evidence_seen(now, kind, &model.manner)) }
                             }
                             (amount(signal.evidence, model))
                             td { (bar(signal.evidence)) }

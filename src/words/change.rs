@@ -62,7 +62,7 @@ pub fn what_would_change(record: &Record, person: &Person, _manner: &Manner) -> 
     said.push(match record.active(FlagKind::NotOnTrack).map(|episode| episode.why) {
         Some(Why::Plateau) => {
             "The treatment-response flag closes after two scores running that are no longer part of a standstill: the \
-             scores move again, or leave the clinical range."
+             scores improve again, or leave the clinical range."
                 .into()
         }
         Some(Why::ReliableDeterioration) => {
@@ -72,12 +72,13 @@ pub fn what_would_change(record: &Record, person: &Person, _manner: &Manner) -> 
         }
         Some(_) => "The treatment-response flag closes after two scores running back inside the expected range.".into(),
         None => "The treatment-response flag opens after two scores running outside the expected range, two that are \
-         reliably worse than the best, or five without change in the clinical range after an earlier gain."
+         reliably worse than the best, or a standstill in the clinical range after an earlier gain (five scores at \
+         least, more where they scatter)."
             .into(),
     });
     said.push(
-        "A cancellation by clinician or service, a holiday, a questionnaire that was not sent and homework that \
-         was not set change nothing."
+        "A cancellation by clinician or service, a questionnaire that was not sent and homework that was not set \
+         change nothing."
             .into(),
     );
     said

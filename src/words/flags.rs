@@ -5,7 +5,7 @@ use super::record::Record;
 use super::seen::changes;
 use super::signals::{Line, covered, noun, raising};
 use super::{Manner, Person};
-use crate::domain::{Band, Closing, FlagKind, Pattern, ScoreSeen, SignalKind, Why, Worse};
+use crate::domain::{Band, Closing, FlagKind, ScoreSeen, SignalKind, Why, Worse};
 
 /// Scores from which a course may be called on track.
 const SCORES_MIN: usize = 3;
@@ -67,6 +67,7 @@ pub fn engagement_flag(record: &Record, person: &Person, manner: &Manner) -> Fla
         }
         let raising = raising(record);
         let why = match raising.as_slice() {
+            _ if record.fading() => format!("since {since}; less so now, {own}"),
             [] => format!("since {since}; now fading, {own}"),
             [one] => format!("since {since}; now {} alone, {own}", noun(*one)),
             many => format!(
@@ -75,9 +76,10 @@ pub fn engagement_flag(record: &Record, person: &Person, manner: &Manner) -> Fla
                 number(covered(record).max(many.len()))
             ),
         };
-        let word = match now.pattern {
-            Pattern::Confrontation => "strained",
-            Pattern::None | Pattern::Withdrawal => "dropping",
+        let word = match (record.fading(), super::gist::dissatisfied(record)) {
+            (true, _) => "fading",
+            (_, true) => "strained",
+            _ => "dropping",
         };
         return FlagWords::new(Standing::On, OF, word, why);
     }

@@ -8,7 +8,7 @@ use super::record::{Record, days_between};
 use super::seen::{all_usual, changes};
 use super::signals::raising;
 use super::{Manner, Person};
-use crate::domain::{Band, Closing, FlagKind, Pattern, Why};
+use crate::domain::{Band, Closing, FlagKind, Pattern, SignalKind, Why};
 
 /// A stretch of the gist; the strong one is what the eye should catch.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,16 +149,19 @@ fn dropping_gist(record: &Record, person: &Person, manner: &Manner, off_track: b
     let weeks = number(record.window_weeks);
     let confrontation = record.current.is_some_and(|now| now.pattern == Pattern::Confrontation);
     let changed = changed(record, manner);
-    let (strong, last) = if confrontation {
-        (
+    let less = |verb: &str| format!("less {verb} back from {}", person.called());
+    let (strong, last) = match (record.fading(), confrontation, dissatisfied(record)) {
+        (true, ..) => (less("came"), " The pattern is fading: the flag closes after two steady sessions running."),
+        (_, true, true) => (
             format!("something seems not to sit well with {}", person.called()),
             " This looks more like dissatisfaction than withdrawal: a hint, no more.",
-        )
-    } else {
-        (
-            format!("less is coming back from {}", person.called()),
-            " This is a pattern that often comes before a client withdraws.",
-        )
+        ),
+        (_, true, false) => (
+            less("is coming"),
+            " The score weighs more here than what is left undone, which may mean dissatisfaction rather than \
+             withdrawal: a hint, no more.",
+        ),
+        _ => (less("is coming"), " This is a pattern that often comes before a client withdraws."),
     };
     let said = Gist::default();
     let said = if changed.is_empty() {
@@ -184,6 +187,12 @@ fn dropping_gist(record: &Record, person: &Person, manner: &Manner, off_track: b
             if changed.is_empty() { said } else { said.say(last) }
         }
     }
+}
+
+/// A pattern like dissatisfaction, and the alliance questionnaire says so.
+pub(super) fn dissatisfied(record: &Record) -> bool {
+    record.current.is_some_and(|now| now.pattern == Pattern::Confrontation)
+        && raising(record).contains(&SignalKind::AllianceMeasure)
 }
 
 fn no_contact(record: &Record, person: &Person, manner: &Manner) -> Gist {
@@ -213,7 +222,7 @@ fn off_track_strong(record: &Record, person: &Person) -> String {
     let why = record.active(FlagKind::NotOnTrack).map(|episode| episode.why);
     let name = scores.last().map_or("score", |seen| seen.measure.name.as_str());
     match why {
-        Some(Why::Plateau) => format!("{} {name} has stopped changing", person.hers_capital()),
+        Some(Why::Plateau) => format!("{} {name} has stopped improving", person.hers_capital()),
         Some(Why::ReliableDeterioration) => format!("{} {name} has got worse", person.hers_capital()),
         _ => format!("{} {name} is worse than expected by now", person.hers_capital()),
     }
@@ -247,7 +256,8 @@ fn score_sentence(record: &Record, person: &Person, manner: &Manner) -> String {
     let flat_too = flat(&scores) >= 4;
     let clinical = match (in_clinical_range(last), last.measure.cutoff) {
         (true, Some(_)) => ", in the clinical range",
-        (false, Some(_)) => ", out of the clinical range",
+        (false, Some(_)) if scores.iter().any(|seen| in_clinical_range(seen)) => ", out of the clinical range",
+        (false, Some(_)) => ", not in the clinical range",
         _ => "",
     };
     format!(

@@ -2,7 +2,7 @@
 
 use super::Person;
 use super::record::Record;
-use super::signals::raising;
+use super::signals::{homework_fell, questionnaires_fell, raising};
 use crate::domain::{Assessment, FlagKind, Pattern, SignalKind, Subscale};
 
 const LISTEN_MAX: usize = 3;
@@ -69,19 +69,21 @@ fn strands(record: &Record) -> Vec<(Strand, String)> {
     kinds.sort_by_key(|kind| first_rise(record, *kind));
     let several = kinds.len() > 1;
     for (i, kind) in kinds.iter().enumerate() {
-        let first = |what: &str, open: &str| match (i, several) {
-            (0, true) => format!(" ({what} fell first: {open})"),
+        let first = |fell: bool, what: &str, open: &str| match (fell, i, several) {
+            (false, ..) => String::new(),
+            (true, 0, true) => format!(" ({what} fell first: {open})"),
             _ => format!(" ({what} fell: {open})"),
         };
         match kind {
             SignalKind::HomeworkEngagement => {
-                add(Strand::Task, first("Homework", "does the task still fit?"));
+                add(Strand::Task, first(homework_fell(record), "Homework", "does the task still fit?"));
             }
             SignalKind::RomEngagement => {
-                add(Strand::Goal, first("Questionnaires", "do they still seem of use?"));
+                let fell = questionnaires_fell(record);
+                add(Strand::Goal, first(fell, "Questionnaires", "do they still seem of use?"));
             }
             SignalKind::Attendance => add(Strand::Bond, String::new()),
-            SignalKind::AllianceMeasure => add(Strand::Bond, first("The session rating", "what was missing?")),
+            SignalKind::AllianceMeasure => add(Strand::Bond, first(true, "The session rating", "what was missing?")),
             SignalKind::RomTrajectory => {}
         }
     }

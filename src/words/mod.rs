@@ -43,6 +43,8 @@ use jiff::tz::TimeZone;
 
 /// Evidence from which a channel counts as one that keeps a flag up (detection's own gate).
 pub const RAISED_NATS_MIN: f64 = 0.25;
+/// Probability below which a flag that still stands fades (detection's own threshold).
+pub const FADES_BELOW: f64 = 0.27;
 
 /// Language of the sentences. English alone so far: a second one makes each function here a `match`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

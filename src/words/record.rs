@@ -191,9 +191,18 @@ impl<'a> Record<'a> {
         self.columns.iter().any(|column| column.assessment.is_some_and(|a| matches!(a.key, StepKey::Week(_))))
     }
 
-    /// "two sessions", "three weeks": so many columns.
+    /// "two sessions", "three weeks": so many columns; "14 appointments" where not all of them took place.
     pub fn columns_counted(&self, n: usize) -> String {
-        if self.weekly() { counted(n, "week", "weeks") } else { counted(n, "session", "sessions") }
+        use AttendanceOutcome as O;
+        let held =
+            |c: &Column| matches!(c.attended(), None | Some(O::Attended | O::Late { .. } | O::CancelledByService));
+        if self.weekly() {
+            counted(n, "week", "weeks")
+        } else if self.columns.iter().filter(|c| c.kind == ColumnKind::Session).all(held) {
+            counted(n, "session", "sessions")
+        } else {
+            counted(n, "appointment", "appointments")
+        }
     }
 
     /// Sessions that have begun, breaks left out.
@@ -205,6 +214,12 @@ impl<'a> Record<'a> {
     pub fn last_kept(&self) -> Option<&Column<'a>> {
         use AttendanceOutcome as O;
         self.columns.iter().rev().find(|c| matches!(c.attended(), Some(O::Attended | O::Late { .. })))
+    }
+
+    /// A flag stands, and what is known by now would not raise it.
+    pub fn fading(&self) -> bool {
+        let low = |now: &Assessment| now.engagement_probability < super::FADES_BELOW && !now.no_contact;
+        self.active(FlagKind::EngagementDrop).is_some() && self.current.is_some_and(low)
     }
 
     /// The episode of this kind that stands as of this assessment.

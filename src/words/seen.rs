@@ -4,11 +4,8 @@ use super::Manner;
 use super::flags::ENGAGEMENT;
 use super::grammar::{counted, points, times};
 use super::record::{Column, Record};
-use super::signals::{content, median};
+use super::signals::{ALLIANCE_SHARE_MIN, content, homework_fell, median};
 use crate::domain::{AttendanceOutcome, HomeworkOutcome, RomOutcome, SignalKind, Worse};
-
-/// A session rating this far from the usual one is worth a phrase, points.
-const ALLIANCE_POINTS_MIN: f64 = 2.0;
 
 /// "two questionnaires missed", "homework mostly undone", "one session cancelled".
 pub(super) fn changes(record: &Record, kinds: &[SignalKind], manner: &Manner) -> Vec<String> {
@@ -54,14 +51,20 @@ fn homework(record: &Record, manner: &Manner) -> Option<String> {
     let partly = seen.iter().filter(|o| **o == HomeworkOutcome::Partial).count();
     match (undone, partly, late) {
         _ if n == 0 => None,
-        (u, ..) if n > 1 && u == n => Some("homework not done".into()),
-        (u, ..) if n > 1 && u * 2 > n => Some("homework mostly undone".into()),
+        (u, ..) if n > 1 && u == n => Some(format!("homework not done{}", as_before(record))),
+        (u, ..) if n > 1 && u * 2 > n => Some(format!("homework mostly undone{}", as_before(record))),
         (0, 0, 0) => content(record, manner).map(|what| format!("less in the homework ({what})")),
         (0, 0, late) => Some(format!("homework done late {}", times(late))),
         (0, partly, 0) => Some(format!("homework done in part {}", times(partly))),
         (0, ..) => Some(format!("homework done in part or late {}", times(partly + late))),
         (u, ..) => Some(format!("homework not done {}", times(u))),
     }
+}
+
+/// Where the baseline knows it no better.
+fn as_before(record: &Record) -> &'static str {
+    let known = record.baseline().flat_map(|c| &c.homework).count() >= 3;
+    if known && !homework_fell(record) { ", as before" } else { "" }
 }
 
 fn attendance(record: &Record) -> Vec<String> {
@@ -80,7 +83,7 @@ fn attendance(record: &Record) -> Vec<String> {
     .map(|(k, what)| format!("{} {what}", counted(k, "session", "sessions")))
     .collect();
     if record.current.is_some_and(|now| now.seen.spacing_days.is_some()) {
-        parts.push("more space asked for".into());
+        parts.push("a longer gap than usual before this session".into());
     }
     parts
 }
@@ -100,7 +103,7 @@ fn alliance(record: &Record, manner: &Manner) -> Option<String> {
         Worse::Up => score - usual,
         Worse::Down => usual - score,
     };
-    (worse_by >= ALLIANCE_POINTS_MIN).then(|| {
+    (worse_by >= ALLIANCE_SHARE_MIN * (last.measure.max - last.measure.min)).then(|| {
         format!(
             "{} {} after a usual {}",
             last.measure.name,

@@ -4,9 +4,13 @@ use super::grammar::{capital, counted, date, date_short, figure, number, points,
 use super::record::{Column, Record};
 use super::{Manner, Person, RAISED_NATS_MIN};
 use crate::domain::{
-    AttendanceOutcome, Band, Closing, FlagKind, HomeworkOutcome, HomeworkSeen, Pattern, RomOutcome, SignalKind, Worse,
+    Assessment, AttendanceOutcome, Band, Closing, FlagKind, HomeworkOutcome, HomeworkSeen, Pattern, RomOutcome,
+    ScoreSeen, SignalKind, Worse,
 };
 
+/// An alliance rating this far from the usual one is worth a word, as a share of the measure's range: about one standard
+/// deviation from session to session.
+pub(super) const ALLIANCE_SHARE_MIN: f64 = 0.05;
 /// Observations from which "usually" may be said.
 const USUAL_MIN: usize = 3;
 
@@ -185,13 +189,15 @@ fn homework(record: &Record, person: &Person, manner: &Manner) -> Line {
         b if b < USUAL_MIN => thin(b),
         b if b == done => format!("usually done, all {b} before"),
         b if done == 0 => format!("none of {b} done in full before"),
-        b => format!("usually {done} of {b} done"),
+        b if done * 2 >= b => format!("usually {done} of {b} done"),
+        b => format!("{done} of {b} done in full before"),
     };
-    // One in part is no news that asks for a reason.
+    // One in part is no news that asks for a reason; nor is what was so before.
     let justified = recent.iter().map(|h| h.justified).fold(0.0, f64::max);
     let off_track = record.active(FlagKind::NotOnTrack).is_some();
     let why = match (undone * 2 + partly, justified >= 0.5) {
         (0 | 1, _) => String::new(),
+        _ if !homework_fell(record) => String::new(),
         (_, true) if off_track => String::new(),
         (_, true) if raised(record, SignalKind::HomeworkEngagement) => {
             format!("{} improvement may explain some of it", person.hers())
@@ -201,6 +207,29 @@ fn homework(record: &Record, person: &Person, manner: &Manner) -> Line {
         _ => "the score does not explain it".into(),
     };
     Line::new(main, vec![usual, content(record, manner).unwrap_or_default(), why])
+}
+
+/// Clearly less homework comes back than before; `false` where there is too little before to say.
+pub(super) fn homework_fell(record: &Record) -> bool {
+    let left = |h: &HomeworkSeen| match h.outcome {
+        HomeworkOutcome::NotDone => 1.0,
+        HomeworkOutcome::Partial => 0.5,
+        HomeworkOutcome::Done | HomeworkOutcome::Late => 0.0,
+    };
+    let share = |seen: Vec<f64>| (!seen.is_empty()).then(|| seen.iter().sum::<f64>() / seen.len() as f64);
+    let before: Vec<f64> = record.baseline().flat_map(|c| &c.homework).map(|h| left(h)).collect();
+    let enough = before.len() >= USUAL_MIN;
+    let recent = record.recent().flat_map(|c| &c.homework).map(|h| left(h)).collect();
+    matches!((share(recent), share(before)), (Some(now), Some(then)) if enough && now >= then + 0.2)
+}
+
+/// The same of questionnaires not filled in whole.
+pub(super) fn questionnaires_fell(record: &Record) -> bool {
+    let whole = |c: &Column| c.rom_outcome().map(|rom| rom.outcome == RomOutcome::Complete);
+    let share = |seen: Vec<bool>| seen.iter().filter(|whole| !**whole).count() as f64 / seen.len().max(1) as f64;
+    let before: Vec<bool> = record.baseline().filter_map(whole).collect();
+    let enough = before.len() >= USUAL_MIN;
+    enough && share(record.recent().filter_map(whole).collect()) >= share(before) + 0.2
 }
 
 /// Quality, minutes or words against the client's own usual, where the last two were both well below it: one alone
@@ -261,7 +290,7 @@ fn attendance(record: &Record, manner: &Manner) -> Line {
         .map(|(k, what)| format!("{what} {}", times(k)))
         .collect();
     if let Some(days) = now.and_then(|now| now.seen.spacing_days) {
-        parts.push(format!("asked for more space ({})", super::grammar::weeks(days)));
+        parts.push(format!("{} since the session before", super::grammar::weeks(days)));
     }
     let main = match (parts.is_empty(), kept) {
         (false, _) => capital(&parts.join(", ")),
@@ -293,13 +322,28 @@ fn attendance(record: &Record, manner: &Manner) -> Line {
     Line::new(main, sub)
 }
 
-/// What the evidence of this assessment rests on, in words: the row's own sentence, which speaks of weeks, but for
-/// silence, where the one thing that came in is how the last session went.
-pub fn evidence_seen(record: &Record, kind: SignalKind, line: &Line) -> String {
-    let silent = record.current.filter(|now| now.no_contact && kind == SignalKind::Attendance);
-    let seen: Vec<String> =
-        silent.into_iter().flat_map(|now| &now.seen.attendance).map(|(o, _)| super::ui::attendance(*o)).collect();
-    if seen.is_empty() { line.main.clone() } else { format!("The last session: {}", seen.join(", ")) }
+/// What the evidence of one assessment rests on: what came in since the one before, and no more (the row's own
+/// sentence speaks of weeks).
+pub fn evidence_seen(now: &Assessment, kind: SignalKind, manner: &Manner) -> String {
+    let seen = &now.seen;
+    let parts: Vec<String> = match kind {
+        SignalKind::RomTrajectory => {
+            let score = |s: &ScoreSeen| format!("{} {}", s.measure.name, points(s.score, &s.measure, manner));
+            seen.scores.iter().map(score).collect()
+        }
+        SignalKind::RomEngagement => seen.rom.iter().map(super::rom_cell).collect(),
+        SignalKind::HomeworkEngagement => seen.homework.iter().map(|h| super::homework_cell(h, manner)).collect(),
+        SignalKind::Attendance => {
+            let outcomes = seen.attendance.iter().map(|(outcome, _)| super::ui::attendance(*outcome));
+            let gap = seen.spacing_days.map(|days| format!("{} since the session before", super::grammar::weeks(days)));
+            outcomes.chain(gap).collect()
+        }
+        SignalKind::AllianceMeasure => {
+            let given = seen.alliance.iter().filter_map(|a| Some((a, a.score?)));
+            given.map(|(a, score)| format!("{} {}", a.measure.name, points(score, &a.measure, manner))).collect()
+        }
+    };
+    if parts.is_empty() { super::ui::NOTHING_NEW.to_owned() } else { capital(&parts.join("; ")) }
 }
 
 /// Sessions kept, of those that were the client's to keep.
@@ -322,6 +366,7 @@ fn alliance(record: &Record, person: &Person, manner: &Manner) -> Line {
         return Line::absent(format!("No alliance questionnaire is used with {}", with(person)));
     };
     let name = &last.measure.name;
+    let noticed = ALLIANCE_SHARE_MIN * (last.measure.max - last.measure.min);
     let same = |a: &crate::domain::Administration| a.measure.canonical == last.measure.canonical;
     let before =
         median(given.iter().filter(|(c, a, _)| c.start < record.baseline_end && same(a)).map(|g| g.2).collect());
@@ -330,7 +375,7 @@ fn alliance(record: &Record, person: &Person, manner: &Manner) -> Line {
         Worse::Down => usual - score,
     };
     let main = match before {
-        Some(usual) if worse_by(usual) >= 1.0 => {
+        Some(usual) if worse_by(usual) >= noticed => {
             format!(
                 "{name} {}, lower than {} usual {}",
                 points(*score, &last.measure, manner),
@@ -338,7 +383,7 @@ fn alliance(record: &Record, person: &Person, manner: &Manner) -> Line {
                 points(usual, &last.measure, manner)
             )
         }
-        Some(usual) if worse_by(usual) <= -1.0 => {
+        Some(usual) if worse_by(usual) <= -noticed => {
             format!(
                 "{name} {}, better than {} usual {}",
                 points(*score, &last.measure, manner),

@@ -44,7 +44,7 @@ pub fn small_print(record: &Record, person: &Person, manner: &Manner, model: &st
     let steps = record.current.map_or(0, |now| now.baseline_steps as usize);
     parts.push(match steps {
         n if n < 3 => format!("baseline: {n} {}", if n == 1 { "observation" } else { "observations" }),
-        n => format!("baseline from {n} {}", if record.weekly() { "weeks" } else { "sessions" }),
+        n => format!("baseline from {}", record.columns_counted(n)),
     });
     parts.extend(not_covered(record, person));
     match record.timeline.map_or(0, |t| t.undated.len()) {
@@ -125,7 +125,12 @@ pub fn homework_cell(seen: &HomeworkSeen, manner: &Manner) -> String {
 
 pub fn pattern_cell(now: &Assessment) -> String {
     let early = if now.warming_up { ui::TOO_EARLY } else { ui::band(now.band) };
-    if now.flags.contains(&FlagKind::EngagementDrop) { format!("{early}; flag") } else { early.to_owned() }
+    let fades = now.engagement_probability < super::FADES_BELOW && !now.no_contact;
+    match now.flags.contains(&FlagKind::EngagementDrop) {
+        true if fades => "flag, fading".to_owned(),
+        true => "flag".to_owned(),
+        false => early.to_owned(),
+    }
 }
 
 /// "Monday 9 March".

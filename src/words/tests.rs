@@ -146,7 +146,8 @@ fn a_kept_session_stands_at_its_own_day_when_nothing_is_booked() {
     assert!(said.starts_with("No contact with Ada since the session of 16 February (three weeks ago)"), "{said}");
     let line = signal_line(&record, SignalKind::Attendance, &case.person, &manner);
     assert_eq!(line.main, "No session kept since 16 February, and nothing is booked");
-    assert_eq!(evidence_seen(&record, SignalKind::Attendance, &line), "The last session: kept");
+    let now = record.current.expect("an assessment");
+    assert_eq!(evidence_seen(now, SignalKind::Attendance, &manner), "Kept");
     // The card too says since when there was no contact, not only since when there is a flag.
     let card = engagement_flag(&record, &case.person, &manner);
     assert_eq!(card.why, "since the session of 16 February; nothing booked; flagged on 9 March");

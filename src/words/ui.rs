@@ -154,13 +154,13 @@ pub fn band(band: Band) -> &'static str {
     match band {
         Band::NothingUnusual => "nothing unusual",
         Band::Watch => "worth watching",
-        Band::Flag => "above the threshold",
+        Band::Flag => "flag",
     }
 }
 
 pub fn pattern(pattern: Pattern) -> &'static str {
     match pattern {
-        Pattern::None => "no pattern",
+        Pattern::None => "neither more like withdrawal nor more like dissatisfaction",
         Pattern::Withdrawal => "more like withdrawal",
         Pattern::Confrontation => "more like dissatisfaction",
     }

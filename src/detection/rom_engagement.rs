@@ -18,6 +18,8 @@ pub struct Habit {
     fills: u32,
     /// Per item: how often it was answered.
     answered: Vec<u32>,
+    /// How often all items were answered alike.
+    alike: u32,
     /// Step (number) in whose interval it was last filled in.
     last_step: u32,
     pub last_at: Option<Timestamp>,
@@ -60,6 +62,8 @@ impl Habit {
             RomOutcome::Partial
         } else if pace.is_some_and(|p| p < c.perfunctory_seconds) {
             RomOutcome::Perfunctory
+        } else if self.fills >= ALIKE_AFTER && 2 * self.alike < self.fills && all_alike(form) && between(form) {
+            RomOutcome::Alike
         } else {
             RomOutcome::Complete
         };
@@ -79,6 +83,7 @@ impl Habit {
             self.gaps.push(step - self.last_step);
         }
         self.fills += 1;
+        self.alike += u32::from(all_alike(form));
         self.in_session += u32::from(in_session);
         self.last_step = step;
         self.last_at = Some(at);
@@ -112,15 +117,101 @@ impl Habit {
     }
 }
 
+/// Forms before it from which one answered all alike can be told from the client's way of answering.
+const ALIKE_AFTER: u32 = 2;
+/// Fewer answers are often alike by chance.
+const ALIKE_ANSWERS_MIN: usize = 5;
+/// Share of the answers' range that has to lie to either side: who has no symptom, or all of them, answers alike.
+const ALIKE_MARGIN: f64 = 0.15;
+
+/// Every question got the same answer.
+fn all_alike(form: &Administration) -> bool {
+    let mut answers = form.answers.iter().flatten();
+    let first = answers.next();
+    form.answered() >= ALIKE_ANSWERS_MIN && answers.all(|answer| Some(answer) == first)
+}
+
+/// The first answer is neither about the best nor about the worst.
+fn between(form: &Administration) -> bool {
+    let largest = (form.measure.max - form.measure.min) / f64::from(form.measure.items.max(1));
+    let first = form.answers.iter().flatten().next();
+    first.is_some_and(|first| (ALIKE_MARGIN..=1.0 - ALIKE_MARGIN).contains(&(f64::from(*first) / largest)))
+}
+
 /// Index of its severity.
 pub fn severity(outcome: RomOutcome, newly_skipped: u16) -> usize {
     match (outcome, newly_skipped) {
         (RomOutcome::Complete, _) => 0,
         (RomOutcome::Partial, 1) => 1,
         (RomOutcome::Partial, 4..) => 3,
-        (RomOutcome::Partial | RomOutcome::Perfunctory, _) => 2,
+        (RomOutcome::Partial | RomOutcome::Perfunctory | RomOutcome::Alike, _) => 2,
         (RomOutcome::Missed, _) => MISSED,
     }
 }
 
 pub const MISSED: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Measure, Role, Source, SourceKind, Worse};
+    use std::sync::Arc;
+
+    fn phq9(answers: [f32; 9]) -> Administration {
+        let at = Timestamp::UNIX_EPOCH;
+        let measure = Measure {
+            canonical: "phq9".into(),
+            name: "PHQ-9".into(),
+            role: Role::Outcome,
+            min: 0.0,
+            max: 27.0,
+            worse: Worse::Up,
+            rci: Some(6.0),
+            cutoff: Some(10.0),
+            items: 9,
+        };
+        Administration {
+            source: Source::new(SourceKind::QuestionnaireResponse, "q"),
+            measure: Arc::new(measure),
+            at,
+            finished: true,
+            complete: true,
+            score: Some(f64::from(answers.iter().sum::<f32>())),
+            answers: answers.map(Some).to_vec(),
+            seconds: Some(60.0),
+            subscales: Vec::new(),
+            safety: None,
+            safety_told: at,
+        }
+    }
+
+    const VARIED: [f32; 9] = [2.0, 1.0, 2.0, 0.0, 1.0, 1.0, 2.0, 1.0, 0.0];
+
+    /// What the last of these forms is taken for.
+    fn last(forms: &[[f32; 9]]) -> RomOutcome {
+        let c = RomConstants::default();
+        let mut habit = Habit::default();
+        let mut outcome = RomOutcome::Missed;
+        for (n, answers) in forms.iter().enumerate() {
+            let form = phq9(*answers);
+            outcome = habit.fill(&form, &c).outcome;
+            habit.remember(&form, n as u32, false, form.at);
+        }
+        outcome
+    }
+
+    #[test]
+    fn all_alike_is_told_of_who_does_not_usually_answer_so() {
+        assert_eq!(last(&[VARIED, VARIED, [1.0; 9]]), RomOutcome::Alike);
+        assert_eq!(last(&[VARIED, [1.0; 9]]), RomOutcome::Complete, "one form before is too few");
+        assert_eq!(last(&[VARIED, [1.0; 9], [1.0; 9], [1.0; 9]]), RomOutcome::Complete, "it is usual");
+        assert_eq!(last(&[[0.0; 9], [0.0; 9], [1.0; 9]]), RomOutcome::Complete);
+    }
+
+    /// Nothing the matter on any question is good news, and the worst on every one is not carelessness.
+    #[test]
+    fn the_best_and_the_worst_answers_may_be_alike() {
+        assert_eq!(last(&[VARIED, VARIED, [0.0; 9]]), RomOutcome::Complete);
+        assert_eq!(last(&[VARIED, VARIED, [3.0; 9]]), RomOutcome::Complete);
+    }
+}

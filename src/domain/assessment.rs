@@ -299,6 +299,8 @@ pub enum RomOutcome {
     Partial,
     /// Under two seconds an item.
     Perfunctory,
+    /// Every question answered the same, which this client does not usually do.
+    Alike,
     Missed,
 }
 

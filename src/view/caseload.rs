@@ -139,7 +139,7 @@ fn cell(column: &Column, x: f64, width: f64, thresholds: Thresholds) -> Markup {
     }
     let rom = column.rom_outcome().map(|r| match r.outcome {
         RomOutcome::Complete => 1.0,
-        RomOutcome::Partial | RomOutcome::Perfunctory => 0.5,
+        RomOutcome::Partial | RomOutcome::Perfunctory | RomOutcome::Alike => 0.5,
         RomOutcome::Missed => 0.0,
     });
     let homework = column.homework_outcome().map(|h| match h.outcome {

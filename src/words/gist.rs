@@ -177,7 +177,8 @@ fn dropping_gist(record: &Record, person: &Person, manner: &Manner, off_track: b
             said.say(" ").strong(off_track_strong(record, person)).say(off_track_rest(record, manner))
         }
         false => {
-            let said = match score_word(record) {
+            let by_score = confrontation && !record.fading() && !dissatisfied(record);
+            let said = match score_word(record).filter(|word| !by_score || *word != "not worse") {
                 Some(word) => match stale_score(record, manner) {
                     Some(day) => said.say(format!(" {} last score, on {day}, is {word}.", person.hers_capital())),
                     None => said.say(format!(" {} score is {word}.", person.hers_capital())),

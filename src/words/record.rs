@@ -69,7 +69,7 @@ impl<'a> Column<'a> {
     pub fn rom_outcome(&self) -> Option<&'a RomSeen> {
         self.rom.iter().copied().max_by_key(|seen| match seen.outcome {
             RomOutcome::Complete => 0,
-            RomOutcome::Perfunctory => 1,
+            RomOutcome::Perfunctory | RomOutcome::Alike => 1,
             RomOutcome::Partial => 2,
             RomOutcome::Missed => 3,
         })

@@ -34,8 +34,10 @@ fn questionnaires(record: &Record) -> Vec<String> {
     let count = |o| seen.iter().filter(|seen| **seen == o).count();
     let (missed, partial, fast) =
         (count(RomOutcome::Missed), count(RomOutcome::Partial), count(RomOutcome::Perfunctory));
+    let alike = count(RomOutcome::Alike);
     let phrase = |k, what| format!("{} {what}", counted(k, "questionnaire", "questionnaires"));
     match (missed, partial, fast) {
+        (0, 0, 0) if alike > 0 => vec![phrase(alike, "answered all alike")],
         (0, 0, 0) => Vec::new(),
         (0, 0, k) => vec![phrase(k, "answered very fast")],
         (0, k, _) => vec![phrase(k, "answered in part")],

@@ -116,14 +116,19 @@ fn questionnaire(record: &Record, manner: &Manner) -> Line {
     }
     let n = recent.len();
     let count = |outcome: RomOutcome| recent.iter().filter(|(_, r)| r.outcome == outcome).count();
-    let (missed, partial, fast) =
-        (count(RomOutcome::Missed), count(RomOutcome::Partial), count(RomOutcome::Perfunctory));
+    let (missed, partial, fast, same) = (
+        count(RomOutcome::Missed),
+        count(RomOutcome::Partial),
+        count(RomOutcome::Perfunctory),
+        count(RomOutcome::Alike),
+    );
     let weeks = number(record.window_weeks);
     let main = match (n, missed, partial, fast) {
         (0, ..) => format!("None asked for in the last {weeks} weeks"),
         (_, 1.., ..) => format!("Missed {}", of_last(missed, n)),
         (_, 0, 1.., _) => format!("Items left out in {}", of_last(partial, n)),
         (_, 0, 0, 1..) => format!("Answered very fast in {}", of_last(fast, n)),
+        _ if same > 0 => format!("Every question answered alike in {}", of_last(same, n)),
         (1, ..) => "The last one filled in whole".into(),
         (2, ..) => "Both of the last two filled in whole".into(),
         _ => format!("All of the last {} filled in whole", number(n)),
@@ -146,6 +151,7 @@ fn questionnaire(record: &Record, manner: &Manner) -> Line {
             }
             RomOutcome::Partial => Some(format!("begun and not finished on {on}")),
             RomOutcome::Perfunctory => Some(format!("under two seconds an item on {on}")),
+            RomOutcome::Alike => Some(format!("all answered alike on {on}")),
             _ => None,
         }
     });
@@ -219,7 +225,8 @@ pub(super) fn homework_fell(record: &Record) -> bool {
     let share = |seen: Vec<f64>| (!seen.is_empty()).then(|| seen.iter().sum::<f64>() / seen.len() as f64);
     let before: Vec<f64> = record.baseline().flat_map(|c| &c.homework).map(|h| left(h)).collect();
     let enough = before.len() >= USUAL_MIN;
-    let recent = record.recent().flat_map(|c| &c.homework).map(|h| left(h)).collect();
+    let recent: Vec<f64> = record.recent().flat_map(|c| &c.homework).map(|h| left(h)).collect();
+    let enough = enough && recent.len() > 1;
     matches!((share(recent), share(before)), (Some(now), Some(then)) if enough && now >= then + 0.2)
 }
 

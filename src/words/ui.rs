@@ -146,6 +146,7 @@ pub fn rom(outcome: RomOutcome, answered: u16, expected: u16) -> String {
         RomOutcome::Complete => "filled in".into(),
         RomOutcome::Partial => format!("{answered} of {expected}"),
         RomOutcome::Perfunctory => format!("{answered} of {expected}, very fast"),
+        RomOutcome::Alike => format!("{answered} of {expected}, all answered alike"),
         RomOutcome::Missed => "not filled in".into(),
     }
 }

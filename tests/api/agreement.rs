@@ -1,5 +1,5 @@
 //! One truth: `$detect-rupture?asOf=`, the stored Observations, the page and the back-test say the same for the same
-//! instant, on simulated clients of all three generators, whatever the order in which their resources came.
+//! instant, on simulated clients of all generators, whatever the order in which their resources came.
 
 use crate::disorder::shuffled;
 use crate::on_both;

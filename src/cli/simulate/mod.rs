@@ -10,6 +10,7 @@ mod chain;
 mod chance;
 mod clinic;
 mod history;
+mod matched;
 mod names;
 mod person;
 mod regime_acts;
@@ -41,16 +42,19 @@ pub enum Generator {
     Regimes,
     /// A hidden Markov chain of three states, and every channel in every record.
     Chain,
+    /// A chain whose traces come later, matched to what others report.
+    Matched,
 }
 
 impl Generator {
-    pub const ALL: [Generator; 3] = [Generator::Strain, Generator::Regimes, Generator::Chain];
+    pub const ALL: [Generator; 4] = [Generator::Strain, Generator::Regimes, Generator::Chain, Generator::Matched];
 
     pub fn name(self) -> &'static str {
         match self {
             Generator::Strain => "strain",
             Generator::Regimes => "regimes",
             Generator::Chain => "chain",
+            Generator::Matched => "matched",
         }
     }
 
@@ -59,6 +63,7 @@ impl Generator {
             Generator::Strain => strain::life(chance, patient),
             Generator::Regimes => regimes::life(chance, patient),
             Generator::Chain => chain::life(chance, patient),
+            Generator::Matched => matched::life(chance, patient),
         }
     }
 }

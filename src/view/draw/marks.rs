@@ -33,7 +33,7 @@ pub fn questionnaire(grid: &Grid, title: &str, desc: &str, raised: bool) -> Mark
                             rect class="empty" x=(px(x)) y=(px(TOP)) width=(px(half * 2.0)) height=(px(FULL)) rx="3" {}
                         }
                         rect class="fill" x=(px(x)) y=(px(TOP + FULL - filled)) width=(px(half * 2.0)) height=(px(filled)) rx="3" {}
-                        @if seen.outcome == RomOutcome::Perfunctory {
+                        @if matches!(seen.outcome, RomOutcome::Perfunctory | RomOutcome::Alike) {
                             path class="cutout" d={ "M" (px(x + 2.0)) "," (px(TOP + FULL - 6.0)) " L" (px(x + half * 2.0 - 2.0)) "," (px(TOP + 6.0)) } {}
                         }
                     }

@@ -9,6 +9,8 @@ use crate::domain::{Band, Closing, FlagKind, ScoreSeen, SignalKind, Why, Worse};
 
 /// Scores from which a course may be called on track.
 const SCORES_MIN: usize = 3;
+/// Scores from which a change may be expected.
+const CHANGED_SCORES_MIN: usize = 8;
 /// Scores from which "flat" may be said.
 const FLAT_SCORES_MIN: usize = 4;
 /// Scores without change that make a plateau (detection's own rule).
@@ -162,7 +164,19 @@ pub fn response_flag(record: &Record, manner: &Manner) -> FlagWords {
     if worse_than_expected(last) {
         return FlagWords::new(Standing::Watch, OF, "worth watching", why);
     }
-    FlagWords::new(Standing::Off, OF, "on track", why)
+    FlagWords::new(Standing::Off, OF, if little_changed(&scores) { "little change" } else { "on track" }, why)
+}
+
+/// Many scores, still in the clinical range, and hardly better than the first: no rule is broken, but "on track" would
+/// say too much.
+pub(super) fn little_changed(scores: &[&ScoreSeen]) -> bool {
+    const LAST: usize = 3;
+    let (Some(first), Some(last), true) = (scores.first(), scores.last(), scores.len() >= CHANGED_SCORES_MIN) else {
+        return false;
+    };
+    let mean = scores[scores.len() - LAST..].iter().map(|seen| seen.score).sum::<f64>() / LAST as f64;
+    let gained = if last.measure.worse == Worse::Up { first.score - mean } else { mean - first.score };
+    in_clinical_range(last) && last.measure.rci.is_some_and(|rci| gained < rci / 2.0)
 }
 
 fn not_on_track(why: Why, scores: &[&ScoreSeen], manner: &Manner) -> String {
@@ -199,6 +213,7 @@ pub(super) fn score_line(record: &Record, manner: &Manner) -> Line {
         None if scores.len() < SCORES_MIN || worse_than_expected(last) => "",
         None if reliably_worse_than(&scores).is_some() => "; reliably worse than the best so far",
         None if record.ended().is_some() => "",
+        None if little_changed(&scores) => "; little change so far",
         None => "; on track",
     };
     let sub = match record.active(FlagKind::NotOnTrack) {

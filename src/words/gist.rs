@@ -262,13 +262,14 @@ fn score_sentence(record: &Record, person: &Person, manner: &Manner) -> String {
         _ => "",
     };
     format!(
-        " {} {} is {}: {}{}.",
+        " {} {} {}: {}{}.",
         person.hers_capital(),
         last.measure.name,
         match (worse_than_expected(last), reliably_worse_than(&scores)) {
-            (true, _) => "once worse than expected",
-            (_, Some(_)) => "once reliably worse than the best so far",
-            _ => "on track",
+            (true, _) => "is once worse than expected",
+            (_, Some(_)) => "is once reliably worse than the best so far",
+            _ if flags::little_changed(&scores) => "has changed little",
+            _ => "is on track",
         },
         trend(&scores, manner),
         if flat_too || scores.len() > 2 { clinical } else { "" }

@@ -219,3 +219,30 @@ fn a_future_instant_is_no_look_back() {
     assert!(looking_back(future, now, &manner).starts_with("Looking ahead: what would be said on 1 January 2030"));
     assert!(looking_back(now, future, &manner).starts_with("Looking back"));
 }
+
+/// An answer that came after the one the item was raised by is no smaller matter: the page says so, and how high.
+#[test]
+fn a_safety_answer_given_again_is_said() {
+    let mut case = all().into_iter().find(|case| case.name == "safety").expect("a sample");
+    let manner = Manner::default();
+    let text = |case: &Case| {
+        let record = Record::new(&case.course, At::Open, Some(&case.timeline));
+        safety_item(&record, &manner).expect("a safety item").text
+    };
+    assert!(!text(&case).contains("Since then"));
+    let first = case.timeline.administrations.iter().rfind(|given| given.safety.is_some()).expect("an answer").clone();
+    let day = jiff::SignedDuration::from_hours(24);
+    for (n, value) in [(1, 3.0), (2, 0.0), (3, 2.0)] {
+        let mut again = first.clone();
+        again.source.id = format!("again-{n}").into();
+        again.at = first.at + day * n;
+        again.safety_told = again.at;
+        again.safety = Some(crate::domain::SafetyAnswer { value });
+        case.timeline.administrations.push(again);
+    }
+    let said = text(&case);
+    assert!(
+        said.contains(" Since then it was answered above zero twice more, last 2 on 5 March; the highest was 3."),
+        "{said}"
+    );
+}

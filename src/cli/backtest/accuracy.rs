@@ -8,7 +8,7 @@ use super::history::Client;
 use super::labels::Label;
 use super::rivals;
 use super::statistics::{self, Bin, Roc, median};
-use crate::domain::{FlagKind, Pattern};
+use crate::domain::{FlagKind, Pattern, Role, Timeline};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -35,6 +35,8 @@ struct Point {
 pub struct Judged {
     patient: String,
     label: Label,
+    /// What the record holds, one name for each combination.
+    coverage: Vec<String>,
     points: Vec<Point>,
     outcome: Option<Outcome>,
 }
@@ -78,7 +80,32 @@ pub fn judge(client: &Client, label: &Label) -> Judged {
         first_design,
         pattern: slot.said.pattern,
     });
-    Judged { patient: client.patient.clone(), label: label.clone(), points: points.collect(), outcome: outcome(client) }
+    Judged {
+        patient: client.patient.clone(),
+        label: label.clone(),
+        coverage: vec![coverage(&client.timeline)],
+        points: points.collect(),
+        outcome: outcome(client),
+    }
+}
+
+/// "attendance, questionnaires, homework": what this client's record says anything about.
+fn coverage(timeline: &Timeline) -> String {
+    let filled = |role: Role| timeline.administrations.iter().any(|form| form.measure.role == role);
+    let mut held = vec!["attendance"];
+    if filled(Role::Outcome) {
+        held.push("questionnaires");
+    }
+    if !timeline.homework.is_empty() {
+        held.push("homework");
+    }
+    if filled(Role::Alliance) {
+        held.push("alliance");
+    }
+    match held.as_slice() {
+        [only] => format!("{only} alone"),
+        all => all.join(", "),
+    }
 }
 
 /// What one detector is worth.
@@ -178,8 +205,8 @@ pub fn measure(mut judged: Vec<Judged>) -> Option<Accuracy> {
         calibration_error: statistics::calibration_error(&calibration),
         calibration,
         worth,
-        by_kind: shares(&judged, threshold, |label| &label.kinds),
-        by_coverage: shares(&judged, threshold, |label| &label.coverage),
+        by_kind: shares(&judged, threshold, |client| &client.label.kinds),
+        by_coverage: shares(&judged, threshold, |client| &client.coverage),
         pattern: patterns(&judged),
         not_on_track: not_on_track(&judged),
     })
@@ -260,10 +287,10 @@ fn with_alarm(judged: &[Judged], name: &str, warns: impl Fn(&Point) -> bool) -> 
     }
 }
 
-fn shares(judged: &[Judged], threshold: f64, names: impl Fn(&Label) -> &Vec<String>) -> Vec<Share> {
+fn shares(judged: &[Judged], threshold: f64, names: impl Fn(&Judged) -> &Vec<String>) -> Vec<Share> {
     let mut groups: BTreeMap<&str, Vec<&Judged>> = BTreeMap::new();
     for client in judged {
-        let names = names(&client.label);
+        let names = names(client);
         for name in names {
             groups.entry(name).or_default().push(client);
         }

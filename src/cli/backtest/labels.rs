@@ -16,8 +16,6 @@ pub struct Label {
     pub dropout: Option<Timestamp>,
     #[serde(default)]
     pub kinds: Vec<String>,
-    #[serde(default)]
-    pub coverage: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -53,7 +53,7 @@ fn head(out: &mut dyn Write, count: &Count, options: &Options) -> io::Result<()>
          <table><tbody><tr><td>Clients with appointments</td><td>{}</td></tr>\
          <tr><td>Appointments assessed</td><td>{}</td></tr><tr><td>Resources read</td><td>{}</td></tr>\
          <tr><td>Files</td><td>{}</td></tr><tr><td>Lines or resources left out as faulty (listed on stderr)</td><td>{}</td></tr>\
-         <tr><td>Software</td><td>tautline {}</td></tr><tr><td>Constants</td><td>{}</td></tr>\
+         <tr><td>Software</td><td>tautline {}, model {}</td></tr><tr><td>Constants</td><td>{}</td></tr>\
          <tr><td>Time zone of dates</td><td>{}</td></tr></tbody></table>",
         count.clients,
         count.slots,
@@ -61,6 +61,7 @@ fn head(out: &mut dyn Write, count: &Count, options: &Options) -> io::Result<()>
         count.files,
         count.faults,
         env!("CARGO_PKG_VERSION"),
+        crate::detection::MODEL,
         escape(&options.constants_name),
         escape(options.time_zone.iana_name().unwrap_or("UTC")),
     )
@@ -144,17 +145,17 @@ fn figures(out: &mut dyn Write, accuracy: &Accuracy) -> io::Result<()> {
          change</td><td>{}</td><td>{}</td></tr><tr><td>Reliably better</td><td>{}</td><td>{}</td></tr></tbody></table>",
         track.worse.0, track.worse.1, track.unchanged.0, track.unchanged.1, track.better.0, track.better.1,
     )?;
-    shares(out, "By kind of client", &accuracy.by_kind)?;
-    shares(out, "By what the record holds", &accuracy.by_coverage)
+    shares(out, "By kind of client", "A client may be of several kinds.", &accuracy.by_kind)?;
+    shares(out, "By what the record holds", "Each client stands in one row.", &accuracy.by_coverage)
 }
 
-fn shares(out: &mut dyn Write, title: &str, shares: &[Share]) -> io::Result<()> {
+fn shares(out: &mut dyn Write, title: &str, rows: &str, shares: &[Share]) -> io::Result<()> {
     if shares.is_empty() {
         return Ok(());
     }
     writeln!(
         out,
-        "<h2>{title}</h2><p class=\"note\">A client may be of several kinds. Sensitivity and false alarms at the cut that \
+        "<h2>{title}</h2><p class=\"note\">{rows} Sensitivity and false alarms at the cut that \
          gives {:.0} % over all.</p><table><thead><tr><th></th><th>Clients</th><th>Slots</th><th>Area under the curve</th>\
          <th>Sensitivity</th><th>False alarms</th><th>False flags a course</th></tr></thead><tbody>",
         100.0 * COMPARED_AT

@@ -81,13 +81,13 @@ pub fn text(accuracy: &Accuracy) -> String {
         }
         let _ = writeln!(
             out,
-            "\n{title:<24}{:>9}{:>9}{:>8}{:>9}{:>9}{:>12}",
+            "\n{title:<48}{:>9}{:>9}{:>8}{:>9}{:>9}{:>12}",
             "clients", "slots", "AUROC", "sens.", "false", "flags/course"
         );
         for share in shares {
             let _ = writeln!(
                 out,
-                "{:<24}{:>9}{:>9}{:>8}{:>9.3}{:>9.3}{:>12.2}",
+                "{:<48}{:>9}{:>9}{:>8}{:>9.3}{:>9.3}{:>12.2}",
                 share.name,
                 share.clients,
                 share.slots,

@@ -3,8 +3,8 @@
 //! [`Constants::default`] is what ships; `tautline fit` writes another set to a file. "Simulation" marks a
 //! number found on simulations, not in a paper; "choice" marks one that nobody has measured. The prior, the
 //! transition, severities, means, weights, tilts and effects were fitted on 450 clients of each of seeds 501 to 504 of
-//! all generators of `tautline simulate` and two of our own outside the repository together, and are reported on others
-//! in `RESULTS.md`. Units: days for time, u (PHQ-9 points, see [`crate::domain::Measure::u`]) for scores.
+//! strain, regimes and chain (`tautline simulate`) and of two settings of the forerunner of matched together, and are
+//! reported on others in `RESULTS.md`. Units: days for time, u (PHQ-9 points, see [`crate::domain::Measure::u`]) for scores.
 
 mod check;
 mod first_design;

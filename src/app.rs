@@ -9,8 +9,9 @@ use crate::detection::Constants;
 use crate::pipeline::Pipeline;
 use crate::smart::Smart;
 use crate::{store, worker};
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{ServerHandle, Service as _};
 use actix_web::{App, HttpServer, web};
+use futures_util::TryFutureExt as _;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -96,6 +97,7 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
         .map_err(|error| StartError(format!("cannot listen on {}: {error}. Use another --listen.", config.listen)))?;
     socket2::SockRef::from(&listener)
         .set_tcp_user_timeout(Some(UNREAD_MAX))
+        .and_then(|()| socket2::SockRef::from(&listener).set_send_buffer_size(api::patience::SEND_BUFFER_BYTES))
         .map_err(|error| StartError(format!("the address cannot be set up: {error}")))?;
     let address = listener.local_addr().map_err(|error| StartError(error.to_string()))?;
     if config.listen.port() == 0 && config.base_url.ends_with(":0") {
@@ -132,8 +134,10 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
             .app_data(web::PayloadConfig::new(api::BODY_BYTES_MAX))
             .wrap(actix_web::middleware::Compress::default())
             .wrap(api::respond::unless_said())
+            .wrap_fn(|request, service| service.call(request).map_ok(api::patience::watched))
             .configure(api::configure)
     })
+    .on_connect(api::patience::on_connect)
     .client_request_timeout(Duration::from_secs(HEAD_SECONDS))
     .shutdown_timeout(DRAIN_SECONDS)
     .disable_signals();

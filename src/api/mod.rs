@@ -16,6 +16,7 @@ mod launched;
 pub mod metrics;
 mod origin;
 mod pages;
+pub mod patience;
 pub mod respond;
 pub mod rest;
 pub mod sealed;

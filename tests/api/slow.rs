@@ -92,3 +92,49 @@ async fn a_reader_who_does_not_read_is_let_go() {
     server.get("/healthz").await.expect(200);
     server.stop().await;
 }
+
+/// Reads an answer of about `whole` bytes, `piece` bytes at a time and so many a second, until it ends or the time is
+/// over; how much came, and how long it took.
+async fn sip(server: &Server, piece: usize, per_second: f64, most: Duration) -> (usize, Duration) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("set");
+    let address = server.base.trim_start_matches("http://").parse().expect("an address");
+    let mut stream = socket.connect(address).await.expect("connected");
+    let head = b"GET /fhir/Patient?_count=100 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+    stream.write_all(head).await.expect("sent");
+    let (began, mut read, mut bytes) = (Instant::now(), 0, vec![0; piece]);
+    while began.elapsed() < most {
+        match stream.read(&mut bytes).await {
+            Ok(0) | Err(_) => break,
+            Ok(count) => read += count,
+        }
+        let due = Duration::from_secs_f64(read as f64 / per_second);
+        tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
+    }
+    let took = began.elapsed();
+    // What was on its way when the line was cut still comes; had it not been cut, all of it would.
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+    (read + rest.len(), took)
+}
+
+#[actix_web::test]
+async fn a_reader_who_trickles_is_cut_off_and_a_slow_one_is_not() {
+    let place = Place::new(Backend::Sqlite).await.expect("a place");
+    let server = Server::start(&place).await;
+    let mut heavy = patient("a");
+    heavy["contact"] = json!([{"name": {"text": "x".repeat(900_000)}}]);
+    for id in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        heavy["id"] = json!(id);
+        server.push(&[heavy.clone()]).await;
+    }
+    let whole = 8 * 900_000;
+    let (trickle, slow) = tokio::join!(
+        sip(&server, 50, 100.0, Duration::from_secs(75)),
+        sip(&server, 16 * 1024, 96.0 * 1024.0, Duration::from_secs(150)),
+    );
+    assert!(slow.0 >= whole, "an honest reader got {} bytes in {:?}", slow.0, slow.1);
+    assert!(trickle.0 < whole / 2, "{trickle:?}");
+    server.get("/healthz").await.expect(200);
+    server.stop().await;
+}

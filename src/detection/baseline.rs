@@ -146,6 +146,22 @@ mod tests {
         assert!(a[0] > 1.5 * b[0] && a[1] > 1.5 * b[1], "{a:?} {b:?}");
     }
 
+    /// What is done in a rupture does not become the new normal; half a rupture is half a lesson.
+    #[test]
+    fn it_learns_in_so_far_as_the_client_is_aligned() {
+        let scale = attendance(0.3);
+        let after = |aligned: f64| {
+            let mut own = Baseline::new(&scale);
+            for _ in 0..10 {
+                own.learn(&scale, &[(4, 1.0)], aligned, 0.0);
+            }
+            own.evidence(&scale, 4, 0.0)[0]
+        };
+        let new = Baseline::new(&scale).evidence(&scale, 4, 0.0)[0];
+        assert_eq!(after(0.0), new);
+        assert!(after(1.0) < after(0.5) && after(0.5) < new);
+    }
+
     #[test]
     fn a_good_outcome_never_stops_saying_something() {
         let scale = attendance(0.3);

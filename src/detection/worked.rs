@@ -291,6 +291,7 @@ fn a_safety_answer_is_told_at_once() {
     let mut first = form("q", &phq9(), 0, 12.0);
     first.safety = Some(SafetyAnswer { value: 1.0 });
     client.t.administrations.push(first);
+    assert!(client.until(0).episodes.is_empty(), "what became known at this very instant is not known before it");
     let course = client.until(1);
     assert_eq!(course.episodes[0].kind, FlagKind::SafetyItem);
     assert_eq!(course.episodes[0].opened, at(0));

@@ -283,6 +283,7 @@ fn seen(h: &Homework, outcome: HomeworkOutcome, justified: f64) -> HomeworkSeen 
         words: h.words,
         completion: h.completion,
         title: h.title.clone(),
+        declined: h.declined && outcome == HomeworkOutcome::NotDone,
         justified,
     }
 }

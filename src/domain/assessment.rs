@@ -265,6 +265,8 @@ pub struct HomeworkSeen {
     pub words: Option<u32>,
     pub completion: Option<f64>,
     pub title: Option<String>,
+    /// Not done, and said so.
+    pub declined: bool,
     /// 0..1: how far improvement justifies less homework (I in detection.md).
     pub justified: f64,
 }

@@ -92,12 +92,14 @@ pub struct Task {
 pub enum TaskState {
     Open,
     Done,
-    /// Failed, rejected, or cancelled by the client.
+    /// Failed, or cancelled by the client.
     NotDone,
     /// Cancelled by the clinician, or on hold: no evidence.
     Withdrawn,
     /// Entered in error, or still a draft: as if never sent.
     Void,
+    /// Rejected by the client: not done, and said so.
+    Declined,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

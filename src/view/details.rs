@@ -10,9 +10,7 @@ pub fn small_print(model: &PageModel, record: &Record) -> Markup {
     html! {
         footer {
             p class="small" { (words::small_print(record, &model.person, &model.manner, &model.model_version)) }
-            @if !model.looking_back {
-                @for said in published(model, record) { p class="small" { (said) } }
-            }
+            @for said in published(model, record) { p class="small" { (said) } }
             details id="worked-out" {
                 summary { (ui::HOW_WORKED_OUT) }
                 (worked_out(model, record))
@@ -142,7 +140,7 @@ fn values(model: &PageModel, record: &Record) -> Markup {
                     @for column in record.columns.iter().rev() {
                         tr class=[column.recent.then_some("recent")] {
                             th scope="row" { (session_cell(model, column)) }
-                            @for text in cells(model, column) { td { (text) } }
+                            @for text in cells(model, record, column) { td { (text) } }
                         }
                     }
                 }
@@ -164,7 +162,7 @@ fn session_cell(model: &PageModel, column: &Column) -> Markup {
     }
 }
 
-fn cells(model: &PageModel, column: &Column) -> [String; 7] {
+fn cells(model: &PageModel, record: &Record, column: &Column) -> [String; 7] {
     let manner = &model.manner;
     let none = || ui::NONE.to_owned();
     let homework = column.homework.iter().map(|h| words::homework_cell(h, manner)).collect::<Vec<_>>().join("; ");
@@ -174,13 +172,15 @@ fn cells(model: &PageModel, column: &Column) -> [String; 7] {
         .filter_map(|a| Some(format!("{} {}", a.measure.name, words::points(a.score?, &a.measure, manner))))
         .collect::<Vec<_>>()
         .join("; ");
+    let forms: Vec<String> =
+        column.rom.iter().map(|seen| words::rom_cell_with_total(record, column, seen, manner)).collect();
     let filled = |text: String| if text.is_empty() { none() } else { text };
-    let scores = column.scores.iter();
+    let scores = || words::scores_of(record, column);
     let expected = |(low, high)| format!("{} to {}", words::amount(low, manner), words::amount(high, manner));
     [
-        filled(scores.clone().map(|s| words::points(s.score, &s.measure, manner)).collect::<Vec<_>>().join("; ")),
-        filled(scores.map(|s| expected(s.expected)).collect::<Vec<_>>().join("; ")),
-        filled(column.rom.iter().map(|r| words::rom_cell(r)).collect::<Vec<_>>().join("; ")),
+        filled(scores().map(|s| words::score_cell(record, s, manner)).collect::<Vec<_>>().join("; ")),
+        filled(scores().map(|s| expected(s.expected)).collect::<Vec<_>>().join("; ")),
+        filled(forms.join("; ")),
         filled(homework),
         filled(column.attendance.iter().map(|o| ui::attendance(*o)).collect::<Vec<_>>().join("; ")),
         filled(alliance),

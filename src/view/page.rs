@@ -12,7 +12,7 @@ pub fn page(model: &PageModel) -> Markup {
     let body = html! {
         a class="skip" href="#main" { (ui::SKIP_TO_CONTENT) }
         main id="main" {
-            (looking_back(model, &record))
+            (looking_back(model))
             (who(model, &record))
             (unread(model))
             (safety(model, &record))
@@ -37,7 +37,7 @@ pub fn page(model: &PageModel) -> Markup {
     document(&model.base_path, model.manner.locale, &title, model.palette.as_deref(), &body)
 }
 
-fn looking_back(model: &PageModel, record: &Record) -> Markup {
+fn looking_back(model: &PageModel) -> Markup {
     html! {
         @if model.looking_back {
             aside class="looking-back" {
@@ -45,7 +45,6 @@ fn looking_back(model: &PageModel, record: &Record) -> Markup {
                     (words::looking_back(model.course.as_of, model.now, &model.manner)) " "
                     a href=(url::client(&model.base_path, model.id)) { (ui::BACK_TO_NOW) }
                 }
-                @for said in details::published(model, record) { p { (said) } }
             }
         }
     }
@@ -139,6 +138,9 @@ fn safety(model: &PageModel, record: &Record) -> Markup {
                     (afterwards::acknowledge(model, record))
                 }
             }
+        }
+        @if let Some(note) = words::safety_note(record, &model.manner) {
+            p class="safety-note" { (note) }
         }
     }
 }

@@ -27,7 +27,7 @@ pub fn sheet(model: &PageModel, record: &Record) -> Markup {
                     div {}
                     div class="pictures" {
                         @for grid in grids {
-                            (draw::axis(grid, record.window_weeks, now_label(model, record), record.as_of))
+                            (draw::axis(grid, &ui::lately(record, &model.manner), now_label(model, record), record.as_of))
                         }
                     }
                     div {}
@@ -66,7 +66,7 @@ fn rows(model: &PageModel, record: &Record, grids: &[&Grid; 2]) -> Markup {
         (row("score", &name(SignalKind::RomTrajectory), &measure.map_or_else(String::new, |m| ui::score_sub(m.worse)), &score, |title| {
             measure.filter(|_| !score.absent).map(|m| pair(grids, |g| draw::score(g, m, title, &score.sentence())))
         }))
-        (row("questionnaire", &name(SignalKind::RomEngagement), &ui::items_answered(items.unwrap_or(1)), &questionnaire, |title| {
+        (row("questionnaire", &name(SignalKind::RomEngagement), &ui::items_answered(items.unwrap_or(1), record.several_measures()), &questionnaire, |title| {
             drawn(&questionnaire, || pair(grids, |g| draw::questionnaire(g, title, &questionnaire.sentence(), questionnaire.raised)))
         }))
         (row("homework", &name(SignalKind::HomeworkEngagement), &ui::homework_sub(content.map(|((what, _), _)| what)), &homework, |title| {

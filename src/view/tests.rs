@@ -186,7 +186,7 @@ fn a_late_publication_is_said() {
     let cases = all();
     let mut model = model(&cases[0]);
     model.published = vec![Published { episode: 0, flag_id: "f".into(), first: Some(model.now) }];
-    assert!(page(&model).contains("could have been known on 2 March"));
+    assert!(page(&model).contains("by the days in the record from 2 March; first shown on"));
     assert!(page(&model).contains("name=\"flag\" value=\"f\""));
 }
 

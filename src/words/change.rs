@@ -1,8 +1,8 @@
 //! What would change a flag, and how one closed.
 
 use super::grammar::either;
+use super::pattern::{noun, raising};
 use super::record::Record;
-use super::signals::{noun, raising};
 use super::{Manner, Person};
 use crate::domain::{Closing, Episode, FlagKind, SignalKind, Why};
 
@@ -67,12 +67,15 @@ pub fn what_would_change(record: &Record, person: &Person, _manner: &Manner) -> 
         }
         Some(Why::ReliableDeterioration) => {
             "The treatment-response flag closes after two scores running that are no longer reliably worse than the \
-             best, and inside the expected range."
+             best level so far, and inside the expected range."
                 .into()
         }
         Some(_) => "The treatment-response flag closes after two scores running back inside the expected range.".into(),
+        None if record.sessions() > 0 && record.columns.iter().all(|c| c.rom.is_empty()) => {
+            "The treatment-response flag needs an outcome questionnaire; none is used here.".into()
+        }
         None => "The treatment-response flag opens after two scores running outside the expected range, two that are \
-         reliably worse than the best, or a standstill in the clinical range after an earlier gain (five scores at \
+         reliably worse than the best level so far, or a standstill in the clinical range after an earlier gain (five scores at \
          least, more where they scatter)."
             .into(),
     });

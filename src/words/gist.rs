@@ -1,14 +1,17 @@
 //! The gist: one to three sentences. What changed, over which weeks, what did not, and no more.
 
-use super::flags::{
-    self, ENGAGEMENT, flat, in_clinical_range, reliably_worse_than, score_word, stale_score, trend, worse_than_expected,
-};
-use super::grammar::{capital, date, list, number, weeks};
+use super::counts::crowded;
+use super::flags::{ENGAGEMENT, running};
+use super::grammar::{capital, date, day_name, figure, list, number, points, same_day, weeks};
+use super::pattern::raising;
 use super::record::{Record, days_between};
-use super::seen::{all_usual, changes};
-use super::signals::raising;
+use super::scores::{
+    self, gained, in_clinical_range, little_changed, outside, reliably_worse, risen, stale_score, sudden_gain, told,
+    trend,
+};
+use super::seen::{all_usual, as_usual_sentence, changes};
 use super::{Manner, Person};
-use crate::domain::{Band, Closing, FlagKind, Pattern, SignalKind, Why};
+use crate::domain::{AttendanceOutcome, Band, Closing, FlagKind, Pattern, SignalKind, SlotOutcome, Why, Worse};
 
 /// A stretch of the gist; the strong one is what the eye should catch.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,65 +64,134 @@ pub fn gist(record: &Record, person: &Person, manner: &Manner) -> Gist {
         return no_contact(record, person, manner);
     }
     if now.warming_up {
-        let so_far = match record.sessions() {
-            0 => "no session".to_owned(),
-            n => record.columns_counted(n),
-        };
-        let said =
-            said.say(format!("{} so far: too few to say what is usual for {}.", capital(&so_far), person.called()));
-        let changed = changes(record, &ENGAGEMENT, manner);
-        let said = match changed.as_slice() {
-            [] => said,
-            _ => said.say(format!(" {}.", capital(&list(&changed)))),
-        };
-        return match off_track {
-            Some(_) => said.say(response(record, person, manner)),
-            None => said,
-        };
+        return warming_up(record, person, manner, off_track.is_some());
     }
+    let alarm = record.active(FlagKind::SafetyItem).is_some();
+    // Crowded among the latest sessions says its own span, further back.
+    let lately = if crowded(record).is_some() { "lately".to_owned() } else { record.lately(manner) };
     let said = match (dropping, now.band) {
         (Some(_), _) => return dropping_gist(record, person, manner, off_track.is_some()),
         (None, Band::Watch | Band::Flag) => {
             let changed = changed(record, manner);
-            let weeks = number(record.window_weeks);
             match changed.is_empty() {
                 true => said.say(format!(
-                    "Over the last {weeks} weeks a little less has come back from {} than usual.",
+                    "{} a little less has come back from {} than usual.",
+                    capital(&lately),
                     person.called()
                 )),
                 false => said
-                    .say(format!("In the last {weeks} weeks a little differs from {} usual: ", person.hers()))
+                    .say(format!("{} a little differs from {} usual: ", capital(&lately), person.hers()))
                     .say(format!("{}.", list(&changed))),
             }
             .say(" It is not enough for a flag.")
         }
         (None, Band::NothingUnusual) if off_track.is_some() => said,
         (None, Band::NothingUnusual) => {
-            let weeks = number(record.window_weeks);
             let once = changes(record, &ENGAGEMENT, manner);
-            match once.len() {
-                0 => said.say(format!("Nothing unusual for {} in the last {weeks} weeks.", person.her())),
-                1 => said.say(format!(
-                    "Nothing unusual for {} in the last {weeks} weeks. {}: no pattern so far.",
-                    person.her(),
-                    capital(&once[0])
-                )),
-                _ => said.say(format!(
-                    "In the last {weeks} weeks: {}; no pattern so far, against {} own record.",
-                    list(&once),
-                    person.hers()
-                )),
+            let closed = record.last_closed(FlagKind::EngagementDrop).and_then(|episode| episode.closed);
+            let closed = closed.filter(|(at, _)| record.recent().any(|c| c.start <= *at)).map(|(at, _)| at);
+            match (once.len(), closed) {
+                (0, _) if alarm => said.say(as_usual_sentence(record, person)),
+                (0, Some(at)) => {
+                    said.say(format!("Steady since the engagement flag closed on {}.", date(at, record.as_of, manner)))
+                }
+                (0, None) => said.say(format!("Nothing unusual for {} {lately}.", person.her())),
+                (_, closed) => {
+                    let after = closed.map_or_else(
+                        || format!("no pattern so far, against {} own record", person.hers()),
+                        |at| {
+                            format!(
+                                "no new pattern since the engagement flag closed on {}",
+                                date(at, record.as_of, manner)
+                            )
+                        },
+                    );
+                    said.say(format!("{}: {}; {after}.", capital(&lately), list(&once)))
+                }
             }
         }
     };
+    let said = match by_service(record) {
+        Some(gap) => Gist { parts: [vec![Part::Plain(format!("{gap} "))], said.parts].concat() },
+        None => said,
+    };
+    let said = match called_off_today(record, manner) {
+        Some(today) => {
+            let lead = if said_nothing(&said) { "" } else { " " };
+            said.say(format!("{lead}{today}"))
+        }
+        None => said,
+    };
     match off_track {
         Some(_) => {
-            let lead = if said.parts.is_empty() { "" } else { " " };
+            let lead = if said_nothing(&said) { "" } else { " " };
             let said = said.say(lead).strong(off_track_strong(record, person)).say(off_track_rest(record, manner));
             if now.band == Band::NothingUnusual { said.say(takes_part(record, person, manner)) } else { said }
         }
         None => said.say(score_sentence(record, person, manner)),
     }
+}
+
+fn said_nothing(said: &Gist) -> bool {
+    said.parts.iter().all(|part| matches!(part, Part::Plain(text) | Part::Strong(text) if text.is_empty()))
+}
+
+/// Too early to compare: so far only what the record holds of sessions, and what the service did to them.
+fn warming_up(record: &Record, person: &Person, manner: &Manner, off_track: bool) -> Gist {
+    let so_far = match record.sessions() {
+        0 => "no session".to_owned(),
+        n => record.columns_counted(n),
+    };
+    let said = match by_service(record) {
+        Some(gap) => Gist::default().say(format!("{gap} ")),
+        None => Gist::default(),
+    };
+    let said = said.say(format!("{} so far: too few to say what is usual for {}.", capital(&so_far), person.called()));
+    let changed = changes(record, &[SignalKind::Attendance], manner);
+    let said = match changed.as_slice() {
+        [] => said,
+        _ => said.say(format!(" {}.", capital(&list(&changed)))),
+    };
+    if off_track { said.say(response(record, person, manner)) } else { said }
+}
+
+/// "Four weeks since the last session: three were cancelled by clinician or service."
+fn by_service(record: &Record) -> Option<String> {
+    let last = record.last_kept()?;
+    let days = days_between(last.start, record.as_of);
+    let cancelled = |c: &&super::Column| c.attended() == Some(AttendanceOutcome::CancelledByService);
+    let n = record.columns.iter().filter(|c| c.start > last.start).filter(cancelled).count();
+    let verb = if n == 1 { "was" } else { "were" };
+    (n > 0 && days > record.interval_days * 1.5).then(|| {
+        format!(
+            "{} since the last session: {} since {verb} cancelled by clinician or service.",
+            capital(&weeks(days)),
+            number(n)
+        )
+    })
+}
+
+/// "Today's session was cancelled; the next is on Monday 13 April."
+fn called_off_today(record: &Record, manner: &Manner) -> Option<String> {
+    let slots = &record.timeline?.slots;
+    let known = |at: jiff::Timestamp| at < record.as_of;
+    let today = slots.iter().find(|slot| same_day(slot.start, record.as_of, manner) && known(slot.outcome_known))?;
+    let by = match today.outcome {
+        SlotOutcome::CancelledByClient | SlotOutcome::CancelledUnattributed => "",
+        SlotOutcome::CancelledByService => " by clinician or service",
+        SlotOutcome::Booked | SlotOutcome::Kept { .. } | SlotOutcome::NoShow => return None,
+    };
+    let ahead = slots.iter().filter(|slot| slot.start > record.as_of && slot.booked.is_none_or(known));
+    let standing = ahead.filter(|slot| slot.outcome == SlotOutcome::Booked || !known(slot.outcome_known));
+    let next = standing.map(|slot| slot.start).min();
+    if next.is_some_and(|next| same_day(next, record.as_of, manner)) {
+        return None;
+    }
+    let next = next.map_or_else(
+        || "no other is booked".to_owned(),
+        |at| format!("the next is on {} {}", day_name(at, manner), date(at, record.as_of, manner)),
+    );
+    Some(format!("Today's session was cancelled{by}; {next}."))
 }
 
 /// Beside a score off track: whether engagement changed too, short of a pattern.
@@ -146,29 +218,37 @@ fn changed(record: &Record, manner: &Manner) -> Vec<String> {
 }
 
 fn dropping_gist(record: &Record, person: &Person, manner: &Manner, off_track: bool) -> Gist {
-    let weeks = number(record.window_weeks);
+    let lately = if crowded(record).is_some() { "lately".to_owned() } else { record.lately(manner) };
     let confrontation = record.current.is_some_and(|now| now.pattern == Pattern::Confrontation);
+    let worse = scores_worse(record);
     let changed = changed(record, manner);
     let less = |verb: &str| format!("less {verb} back from {}", person.called());
     let (strong, last) = match (record.fading(), confrontation, dissatisfied(record)) {
-        (true, ..) => (less("came"), " The pattern is fading: the flag closes after two steady sessions running."),
+        (true, ..) => (
+            less("came"),
+            " The pattern is fading: the flag closes when it stays low at two sessions running and something good \
+             comes back.",
+        ),
         (_, true, true) => (
             format!("something seems not to sit well with {}", person.called()),
             " This looks more like dissatisfaction than withdrawal: a hint, no more.",
         ),
-        (_, true, false) => (
-            less("is coming"),
-            " The score weighs more here than what is left undone, which may mean dissatisfaction rather than \
-             withdrawal: a hint, no more.",
+        (_, true, false) if worse => (
+            "something has changed".to_owned(),
+            " With a score that rises too, this may be dissatisfaction rather than withdrawal: a hint, no more.",
         ),
         _ => (less("is coming"), " This is a pattern that often comes before a client withdraws."),
     };
     let said = Gist::default();
     let said = if changed.is_empty() {
-        said.say(format!("In the last {weeks} weeks more is coming back again from {}", person.called()))
-            .say(", but the flag still stands: it closes after two steady sessions.")
+        let opened = record.active(FlagKind::EngagementDrop).map_or(record.as_of, |episode| episode.opened);
+        said.say(format!(
+            "The engagement flag of {} still stands, but {lately} nothing differs from {} usual.",
+            date(opened, record.as_of, manner),
+            person.hers()
+        ))
     } else {
-        said.say(format!("Over the last {weeks} weeks ")).strong(strong).say(format!(": {}.", list(&changed)))
+        said.say(format!("{} ", capital(&over(&lately)))).strong(strong).say(format!(": {}.", list(&changed)))
     };
     match off_track {
         // The pattern is that of the sentence before it.
@@ -177,17 +257,23 @@ fn dropping_gist(record: &Record, person: &Person, manner: &Manner, off_track: b
             said.say(" ").strong(off_track_strong(record, person)).say(off_track_rest(record, manner))
         }
         false => {
-            let by_score = confrontation && !record.fading() && !dissatisfied(record);
-            let said = match score_word(record).filter(|word| !by_score || *word != "not worse") {
-                Some(word) => match stale_score(record, manner) {
-                    Some(day) => said.say(format!(" {} last score, on {day}, is {word}.", person.hers_capital())),
-                    None => said.say(format!(" {} score is {word}.", person.hers_capital())),
-                },
-                None => said,
-            };
+            let said = said.say(score_sentence(record, person, manner));
             if changed.is_empty() { said } else { said.say(last) }
         }
     }
+}
+
+/// "over the last three weeks": what goes on, not what happened.
+fn over(lately: &str) -> String {
+    lately.strip_prefix("in the ").map_or_else(|| lately.to_owned(), |rest| format!("over the {rest}"))
+}
+
+fn scores_worse(record: &Record) -> bool {
+    let scores = record.scores();
+    risen(&scores).is_some()
+        || reliably_worse(&scores).is_some()
+        || scores.last().is_some_and(|last| scores::worse_than_expected(last))
+        || record.active(FlagKind::NotOnTrack).is_some_and(|episode| episode.why != Why::Plateau)
 }
 
 /// A pattern like dissatisfaction, and the alliance questionnaire says so.
@@ -238,8 +324,29 @@ fn off_track_rest(record: &Record, manner: &Manner) -> String {
         (true, false) => ", in the clinical range",
         (false, _) => "",
     };
-    let course = if plateau { flags::plateau(&scores, manner) } else { trend(&scores, manner) };
-    format!(": {course}{range}.")
+    let course = if plateau { scores::plateau(&scores, manner) } else { trend(&scores, manner) };
+    let long = match outside(&scores) {
+        n if n > 2 && !plateau => format!(", outside the expected range {}", running(n)),
+        _ => String::new(),
+    };
+    format!(": {course}{range}{long}.{}", rating_low(record, manner))
+}
+
+/// " SRS 34 is below 36, as in six of eight.": an alliance in the range worth asking about belongs beside a score off track.
+fn rating_low(record: &Record, manner: &Manner) -> String {
+    let given: Vec<_> = record.columns.iter().flat_map(|c| &c.alliance).filter(|a| a.score.is_some()).collect();
+    let Some(last) = given.last() else { return String::new() };
+    let cut = last.measure.cutoff.filter(|_| last.measure.worse == Worse::Down);
+    let (Some(cut), Some(score)) = (cut, last.score) else { return String::new() };
+    if score >= cut {
+        return String::new();
+    }
+    let same: Vec<f64> =
+        given.iter().filter(|a| a.measure.canonical == last.measure.canonical).filter_map(|a| a.score).collect();
+    let below = same.iter().filter(|score| **score < cut).count();
+    let often = if below > 1 { format!(", as in {} of {}", number(below), number(same.len())) } else { String::new() };
+    let name = &last.measure.name;
+    format!(" {name} {} is below {}{often}.", points(score, &last.measure, manner), figure(cut, manner))
 }
 
 fn response(record: &Record, person: &Person, manner: &Manner) -> String {
@@ -254,25 +361,32 @@ fn score_sentence(record: &Record, person: &Person, manner: &Manner) -> String {
     if scores.len() < 2 {
         return String::new();
     }
-    let flat_too = flat(&scores) >= 4;
     let clinical = match (in_clinical_range(last), last.measure.cutoff) {
         (true, Some(_)) => ", in the clinical range",
         (false, Some(_)) if scores.iter().any(|seen| in_clinical_range(seen)) => ", out of the clinical range",
         (false, Some(_)) => ", not in the clinical range",
         _ => "",
     };
+    let gain = gained(&scores);
+    let is = match (outside(&scores), reliably_worse(&scores)) {
+        (1, _) => "is worse than expected this once".to_owned(),
+        (n, _) if n > 1 => format!("is worse than expected {}", running(n)),
+        (_, Some((_, run))) => format!("is reliably worse than the best level so far, {}", running(run)),
+        _ if risen(&scores).is_some() => "has got worse lately".to_owned(),
+        _ if little_changed(&scores) => "has changed little".to_owned(),
+        _ if gain >= 1.5 => "is much better".to_owned(),
+        _ if gain >= 1.0 => "is better".to_owned(),
+        _ if record.active(FlagKind::SafetyItem).is_some() => "is within the expected range".to_owned(),
+        _ => "is on track".to_owned(),
+    };
+    let sudden = sudden_gain(&scores, manner).map_or_else(String::new, |fell| format!("; it fell {fell}"));
+    let stale = stale_score(record, manner).map_or_else(String::new, |day| format!("; last score on {day}"));
     format!(
-        " {} {} {}: {}{}.",
+        " {} {} {is}: {}{}{sudden}{stale}.",
         person.hers_capital(),
         last.measure.name,
-        match (worse_than_expected(last), reliably_worse_than(&scores)) {
-            (true, _) => "is once worse than expected",
-            (_, Some(_)) => "is once reliably worse than the best so far",
-            _ if flags::little_changed(&scores) => "has changed little",
-            _ => "is on track",
-        },
-        trend(&scores, manner),
-        if flat_too || scores.len() > 2 { clinical } else { "" }
+        told(record, &scores, manner),
+        if scores.len() > 2 { clinical } else { "" }
     )
 }
 
@@ -299,11 +413,12 @@ pub fn caseload_line(record: &Record, person: &Person, manner: &Manner) -> Strin
             capital(&format!("{}; {name} {}.", list(&changed), trend(&scores, manner)))
         }
         (true, false, false) => capital(&format!("{}.", list(&changed))),
-        (true, _, true) => "More is coming back again; the flag still stands.".into(),
+        (true, _, true) => "Nothing differs lately; the flag still stands.".into(),
         (false, true, _) if calm => response,
         (false, true, false) => format!("{} {response}", capital(&format!("{}.", list(&changed)))),
         (false, true, true) => response,
         (false, false, false) if !calm => capital(&format!("{}.", list(&changed))),
+        (false, false, true) if record.active(FlagKind::SafetyItem).is_some() => as_usual_sentence(record, person),
         (false, false, true) => format!("Nothing unusual for {}.", person.her()),
         (false, false, false) => format!("{}: no pattern so far.", capital(&list(&changed))),
     }

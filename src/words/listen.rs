@@ -1,9 +1,11 @@
 //! The fifth signal is not in the data: what to listen for, chosen by what changed. Three at most.
 
 use super::Person;
+use super::counts::{Forms, homework_fell, questionnaires};
+use super::pattern::raising;
 use super::record::Record;
-use super::signals::{homework_fell, questionnaires_fell, raising};
-use crate::domain::{Assessment, FlagKind, Pattern, SignalKind, Subscale};
+use super::scores::{gained, in_clinical_range, sudden_gain};
+use crate::domain::{Assessment, AttendanceOutcome, FlagKind, Pattern, SignalKind, Subscale, Why};
 
 const LISTEN_MAX: usize = 3;
 
@@ -31,6 +33,7 @@ pub fn listen_for(record: &Record, person: &Person) -> Vec<String> {
     if confrontation {
         items.push(format!("Is there something {she} would like done differently, and can it be said here?"));
     }
+    items.extend(asks(record, person));
     for (strand, because) in strands(record) {
         items.push(match strand {
             Strand::Task => format!("Does {she} ask why we do an exercise, or just nod?{because}"),
@@ -41,11 +44,35 @@ pub fn listen_for(record: &Record, person: &Person) -> Vec<String> {
     if record.active(FlagKind::EngagementDrop).is_some() && !confrontation {
         items.push(format!("Does {she} bring up things unasked, or wait for prompts?"));
     }
-    if items.is_empty() {
+    if strands(record).is_empty() && !confrontation {
         items.push(format!("What does {she} bring up unasked?"));
         items.push(format!("Does {she} still disagree now and then?"));
     }
     items.truncate(LISTEN_MAX);
+    items
+}
+
+/// What one thing in the record asks for by itself.
+fn asks(record: &Record, person: &Person) -> Vec<String> {
+    let mut items = Vec::new();
+    let scores = record.scores();
+    let dropping = record.active(FlagKind::EngagementDrop).is_some();
+    let service = |c: &&super::Column| c.attended() == Some(AttendanceOutcome::CancelledByService);
+    if record.recent().filter(service).count() > 1 {
+        items.push(format!("How were the cancelled sessions for {}?", person.her()));
+    }
+    if record.recent().any(|c| c.homework.iter().any(|h| h.declined)) {
+        items.push("What did not fit about the homework that was declined?".to_owned());
+    }
+    let worse = [Why::AboveExpected, Why::ReliableDeterioration];
+    if record.active(FlagKind::NotOnTrack).is_some_and(|episode| worse.contains(&episode.why)) {
+        items.push("Has something happened outside therapy?".to_owned());
+    }
+    if sudden_gain(&scores, &super::Manner::default()).is_some() {
+        items.push("What has changed since the score fell so fast?".to_owned());
+    } else if dropping && gained(&scores) >= 1.5 && scores.last().is_some_and(|last| !in_clinical_range(last)) {
+        items.push("With the score so much better: is it time to talk about ending?".to_owned());
+    }
     items
 }
 
@@ -79,16 +106,22 @@ fn strands(record: &Record) -> Vec<(Strand, String)> {
                 add(Strand::Task, first(homework_fell(record), "Homework", "does the task still fit?"));
             }
             SignalKind::RomEngagement => {
-                let fell = questionnaires_fell(record);
-                add(Strand::Goal, first(fell, "Questionnaires", "do they still seem of use?"));
+                let because = match questionnaires(record) {
+                    Forms::Fewer => first(true, "Questionnaires", "do they still seem of use?"),
+                    Forms::Faster => " (Questionnaires are answered faster: do they still seem of use?)".to_owned(),
+                    Forms::Same => String::new(),
+                };
+                add(Strand::Goal, because);
             }
             SignalKind::Attendance => add(Strand::Bond, String::new()),
             SignalKind::AllianceMeasure => add(Strand::Bond, first(true, "The session rating", "what was missing?")),
             SignalKind::RomTrajectory => {}
         }
     }
-    if record.active(FlagKind::NotOnTrack).is_some() {
-        add(Strand::Goal, " (The score has not moved as hoped.)".into());
+    match record.active(FlagKind::NotOnTrack).map(|episode| episode.why) {
+        Some(Why::Plateau) => add(Strand::Goal, " (The score has not moved as hoped.)".into()),
+        Some(_) => add(Strand::Goal, " (The score has got worse.)".into()),
+        None => {}
     }
     found
 }

@@ -7,19 +7,25 @@
 //! Nothing here knows HTML or FHIR: the same functions fill the page and the `note` of the Observations.
 
 mod change;
+mod counts;
 mod flags;
 mod formats;
 mod gist;
 mod grammar;
 mod listen;
+mod pattern;
 mod place;
 mod record;
+mod rows;
 mod safety;
+mod scores;
 mod seen;
 mod signals;
 mod small;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod truth;
 pub mod ui;
 mod unread;
 
@@ -33,7 +39,7 @@ pub use grammar::{
 };
 pub use listen::listen_for;
 pub use record::{Column, ColumnKind, Record};
-pub use safety::{SafetyWords, safety_item};
+pub use safety::{SafetyWords, safety_item, safety_note};
 pub use signals::{Line, evidence_seen, signal_line};
 pub use small::*;
 pub use unread::unread;
@@ -192,10 +198,10 @@ pub fn signal_sentence(course: &Course, at: At, kind: SignalKind, person: &Perso
 
 /// The one plain sentence for the pattern: the note of its Observation. Never more than the data says.
 pub fn pattern_sentence(course: &Course, at: At, person: &Person, manner: &Manner) -> String {
-    signals::pattern_line(&Record::new(course, at, None), person, manner).sentence()
+    pattern::pattern_line(&Record::new(course, at, None), person, manner).sentence()
 }
 
 /// The pattern's row on the sheet.
 pub fn pattern_line(record: &Record, person: &Person, manner: &Manner) -> Line {
-    signals::pattern_line(record, person, manner)
+    pattern::pattern_line(record, person, manner)
 }

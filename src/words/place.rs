@@ -57,7 +57,7 @@ pub(super) fn place<'a>(columns: &mut [Column<'a>], timeline: Option<&'a Timelin
             for column in &mut columns[recent..=own] {
                 column.alliance.retain(|before| before.source != given.source);
             }
-            let i = placing.filled(columns, given.at);
+            let i = placing.given(columns, given.at);
             columns[i].alliance.push(given);
         }
     }
@@ -162,6 +162,12 @@ impl Placing<'_> {
         let source = seen.source.as_ref()?;
         let scored = step.seen.scores.iter().find(|s| s.source == *source).map(|s| s.at);
         scored.or_else(|| self.timeline?.administrations.iter().find(|a| a.source == *source).map(|a| a.at))
+    }
+
+    /// An alliance questionnaire is about the session it is filled in at, at its end or soon after.
+    fn given(&self, columns: &[Column], at: Timestamp) -> usize {
+        let at_before = |i: &usize| (0.0..=AFTER_SESSION_DAYS).contains(&days_between(columns[*i].start, at));
+        self.before.filter(at_before).unwrap_or(self.own)
     }
 
     /// Before this session, or still at the one before.

@@ -1,8 +1,8 @@
 //! A course laid out as columns, one a session, so that the picture, its table and every sentence count the
 //! same things.
 
-use super::grammar::counted;
-use super::{At, place};
+use super::grammar::{counted, date, number};
+use super::{At, Manner, place};
 use crate::domain::{
     Administration, Assessment, AttendanceOutcome, Course, Episode, FlagKind, HomeworkOutcome, HomeworkSeen, Measure,
     RomOutcome, RomSeen, ScoreSeen, SlotOutcome, StepKey, Timeline,
@@ -18,6 +18,8 @@ const COLUMNS_MAX: usize = 156;
 const WEEK_DAYS: f64 = 7.0;
 /// A gap of so many nominal intervals is drawn as a break.
 const BREAK_INTERVALS: f64 = 1.7;
+/// The run-up to a flag counts as "lately" up to so many columns: the strip the eye sees.
+const LATELY_COLUMNS_MAX: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnKind {
@@ -42,7 +44,7 @@ pub struct Column<'a> {
     /// Of the primary measure, oldest first.
     pub scores: Vec<&'a ScoreSeen>,
     pub alliance: Vec<&'a Administration>,
-    /// Within the last weeks that the sentences speak of.
+    /// Within what the sentences call lately.
     pub recent: bool,
     /// Days since the column before, where that is a break in the rhythm.
     pub gap_days: Option<f64>,
@@ -120,6 +122,8 @@ pub struct Record<'a> {
     pub window_weeks: usize,
     /// Before this instant lies the client's own baseline.
     pub baseline_end: Timestamp,
+    /// Lately goes back beyond those weeks, to the run-up of a flag: its first session.
+    pub since: Option<Timestamp>,
 }
 
 impl<'a> Record<'a> {
@@ -133,10 +137,9 @@ impl<'a> Record<'a> {
         let steps = &steps[left_out..];
         let interval_days = interval(steps).unwrap_or(WEEK_DAYS);
         let window_weeks = window_weeks(interval_days);
-        let mut columns = columns(steps, timeline);
-        if at == At::Open
-            && let Some(open) = &course.open
-        {
+        let open = course.open.as_ref().filter(|_| at == At::Open);
+        let mut columns = columns(steps, open, timeline);
+        if let Some(open) = open {
             columns.push(Column::new(ColumnKind::Now, as_of, Some(open)));
         }
         place::place(&mut columns, timeline, as_of);
@@ -153,6 +156,7 @@ impl<'a> Record<'a> {
             interval_days,
             window_weeks,
             baseline_end: as_of,
+            since: None,
         };
         record.mark();
         record
@@ -167,9 +171,13 @@ impl<'a> Record<'a> {
         self.baseline_end = self
             .active(FlagKind::EngagementDrop)
             .map_or(since, |episode| since.min(earlier(episode.opened, run_up_days)));
+        let after = |from: Timestamp| self.columns.iter().filter(move |column| column.start >= from);
+        let reaches_back = after(self.baseline_end).count() <= LATELY_COLUMNS_MAX;
+        let lately = if reaches_back { self.baseline_end } else { since };
+        self.since = after(lately).next().map(|column| column.start).filter(|start| *start < since);
         let mut before: Option<Timestamp> = None;
         for column in &mut self.columns {
-            column.recent = column.start >= since;
+            column.recent = column.start >= lately;
             let days = before.map(|b| days_between(b, column.start));
             column.gap_days = days
                 .filter(|d| *d >= BREAK_INTERVALS * self.interval_days && *d >= 2.0)
@@ -180,6 +188,19 @@ impl<'a> Record<'a> {
 
     pub fn recent(&self) -> impl Iterator<Item = &Column<'a>> {
         self.columns.iter().filter(|column| column.recent)
+    }
+
+    /// Neither lately nor baseline: after the run-up of a flag that has stood for long.
+    pub fn between(&self) -> impl Iterator<Item = &Column<'a>> {
+        self.columns.iter().filter(|column| column.start >= self.baseline_end && !column.recent)
+    }
+
+    /// "in the last three weeks", "since 6 November".
+    pub fn lately(&self, manner: &Manner) -> String {
+        match self.since {
+            Some(since) => format!("since {}", date(since, self.as_of, manner)),
+            None => format!("in the last {} weeks", number(self.window_weeks)),
+        }
     }
 
     pub fn baseline(&self) -> impl Iterator<Item = &Column<'a>> {
@@ -259,6 +280,28 @@ impl<'a> Record<'a> {
             .collect()
     }
 
+    /// Items left out of the form this score comes from: where there are any, the total is an estimate.
+    pub fn left_out_of(&self, score: &ScoreSeen) -> u16 {
+        let mut forms = self.columns.iter().flat_map(|column| &column.rom);
+        let form = forms.rfind(|form| form.source.as_ref() == Some(&score.source));
+        form.map_or(0, |form| form.expected.saturating_sub(form.answered))
+    }
+
+    /// The total of a form, where the timeline is at hand: also of a measure that is not the primary one.
+    pub fn total_of(&self, form: &RomSeen) -> Option<(f64, &'a Measure)> {
+        let source = form.source.as_ref()?;
+        let given = self.timeline?.administrations.iter().find(|given| given.source == *source)?;
+        Some((given.score?, &given.measure))
+    }
+
+    /// More than one outcome measure is in use: a score of one says nothing of the other.
+    pub fn several_measures(&self) -> bool {
+        let mut names =
+            self.columns.iter().flat_map(|c| &c.rom).filter_map(|form| Some(&form.measure.as_ref()?.canonical));
+        let first = names.next();
+        names.any(|name| Some(name) != first)
+    }
+
     /// The primary measure: the one the latest score was given in.
     pub fn measure(&self) -> Option<&'a Arc<Measure>> {
         self.columns.iter().rev().find_map(|column| column.scores.last().map(|seen| &seen.measure))
@@ -289,9 +332,13 @@ fn cut(course: &Course, at: At) -> (&[Assessment], Option<&Assessment>, Timestam
     }
 }
 
-fn columns<'a>(steps: &'a [Assessment], timeline: Option<&'a Timeline>) -> Vec<Column<'a>> {
+fn columns<'a>(
+    steps: &'a [Assessment],
+    open: Option<&'a Assessment>,
+    timeline: Option<&'a Timeline>,
+) -> Vec<Column<'a>> {
     let mut columns = Vec::with_capacity(steps.len() + 1);
-    for step in steps {
+    for step in steps.iter().chain(open) {
         for (outcome, source) in &step.seen.attendance {
             let its_own_step = || steps.iter().any(|s| s.appointments.contains(&source.id));
             if *outcome == AttendanceOutcome::CancelledByService && !its_own_step() {
@@ -303,8 +350,8 @@ fn columns<'a>(steps: &'a [Assessment], timeline: Option<&'a Timeline>) -> Vec<C
                 columns.push(column);
             }
         }
-        columns.push(Column::new(ColumnKind::Session, step.as_of, Some(step)));
     }
+    columns.extend(steps.iter().map(|step| Column::new(ColumnKind::Session, step.as_of, Some(step))));
     columns.sort_by_key(|column: &Column| column.start);
     columns
 }

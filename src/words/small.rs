@@ -1,9 +1,12 @@
 //! The small print, the headings with dates in them, and the cells of the table of values.
 
-use super::grammar::{capital, counted, date, date_and_time, day_name, figure, number, same_day, time};
-use super::record::Record;
+use super::counts::finished;
+use super::grammar::{capital, counted, date, date_and_time, day_name, figure, number, points, same_day, time};
+use super::record::{Column, Record};
 use super::{Manner, Person, ui};
-use crate::domain::{Assessment, Band, Episode, FlagKind, HomeworkSeen, RomSeen, SignalKind};
+use crate::domain::{
+    Assessment, Band, Episode, FlagKind, HomeworkOutcome, HomeworkSeen, RomOutcome, RomSeen, ScoreSeen, SignalKind,
+};
 use jiff::{SignedDuration, Timestamp};
 
 /// "session 13 of 16, today 14:00".
@@ -43,7 +46,7 @@ pub fn small_print(record: &Record, person: &Person, manner: &Manner, model: &st
     let mut parts = vec![format!("As of {}", date_and_time(record.as_of, record.as_of, manner))];
     let steps = record.current.map_or(0, |now| now.baseline_steps as usize);
     parts.push(match steps {
-        n if n < 3 => format!("baseline: {n} {}", if n == 1 { "observation" } else { "observations" }),
+        n if n < 3 => "no baseline yet".to_owned(),
         n => format!("baseline from {}", record.columns_counted(n)),
     });
     parts.extend(not_covered(record, person));
@@ -70,7 +73,7 @@ fn not_covered(record: &Record, person: &Person) -> Vec<String> {
         said.push("no homework is recorded".into());
     }
     if none(|c| !c.rom.is_empty()) {
-        said.push("no outcome questionnaire is asked for".into());
+        said.push("no outcome questionnaire is used, so no safety question is asked".into());
     }
     said
 }
@@ -82,7 +85,7 @@ pub fn first_shown(episode: &Episode, first: Option<Timestamp>, now: Timestamp, 
     let late = first > episode.opened.checked_add(SignedDuration::from_mins(15)).ok()?;
     late.then(|| {
         format!(
-            "{}: could have been known on {}; data for this arrived, and it was first shown, on {}.",
+            "{}: by the days in the record from {}; first shown on {}, when its data had arrived.",
             ui::flag_kind(episode.kind),
             date(episode.opened, now, manner),
             date_and_time(first, now, manner)
@@ -106,12 +109,50 @@ pub fn amount(value: f64, manner: &Manner) -> String {
 
 pub fn rom_cell(seen: &RomSeen) -> String {
     let name = seen.measure.as_ref().map(|m| m.name.as_str());
-    let what = ui::rom(seen.outcome, seen.answered, seen.expected);
+    let what = match (seen.outcome, &seen.task) {
+        // Nobody is on record as having asked.
+        (RomOutcome::Missed, None) => ui::NOT_RECEIVED.to_owned(),
+        _ => ui::rom(seen.outcome, seen.answered, seen.expected),
+    };
     name.map_or(what.clone(), |name| format!("{name} {what}"))
 }
 
+/// The same with its total, where the score's own column does not have it: another measure, or another time.
+pub fn rom_cell_with_total(record: &Record, column: &Column, seen: &RomSeen, manner: &Manner) -> String {
+    let shown = column.scores.iter().any(|score| seen.source.as_ref() == Some(&score.source) && primary(record, score));
+    let total = record.total_of(seen).filter(|_| !shown);
+    let said = rom_cell(seen);
+    total.map_or(said.clone(), |(score, measure)| {
+        format!("{said}, {}{}", points(score, measure, manner), estimate(seen.expected.saturating_sub(seen.answered)))
+    })
+}
+
+fn primary(record: &Record, score: &ScoreSeen) -> bool {
+    record.measure().is_none_or(|measure| measure.canonical == score.measure.canonical)
+}
+
+/// Scores of the measure that the column is headed with, and no other.
+pub fn scores_of<'c, 'a>(record: &Record<'a>, column: &'c Column<'a>) -> impl Iterator<Item = &'c &'a ScoreSeen> {
+    let measure = record.measure().map(|measure| measure.canonical.clone());
+    column.scores.iter().filter(move |score| measure.as_ref().is_none_or(|m| *m == score.measure.canonical))
+}
+
+/// "16 (estimated)".
+pub fn score_cell(record: &Record, score: &ScoreSeen, manner: &Manner) -> String {
+    format!("{}{}", points(score.score, &score.measure, manner), estimate(record.left_out_of(score)))
+}
+
+fn estimate(left_out: u16) -> &'static str {
+    if left_out > 0 { " (estimated)" } else { "" }
+}
+
 pub fn homework_cell(seen: &HomeworkSeen, manner: &Manner) -> String {
-    let mut parts = vec![ui::homework(seen.outcome).to_owned()];
+    let mut parts = vec![match seen.outcome {
+        HomeworkOutcome::NotDone if seen.declined => ui::DECLINED.to_owned(),
+        // Finished is finished; its quality stands beside it.
+        HomeworkOutcome::Partial if finished(seen) => ui::homework(HomeworkOutcome::Done).to_owned(),
+        outcome => ui::homework(outcome).to_owned(),
+    }];
     parts.extend(seen.completion.map(|share| format!("{:.0} %", share * 100.0)));
     parts.extend(seen.quality.map(|q| format!("quality {} of 4", figure(q, manner))));
     parts.extend(seen.minutes.map(|m| format!("{} min", figure(m, manner))));

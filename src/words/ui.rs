@@ -1,6 +1,7 @@
 //! Labels of the page and the caseload.
 
-use super::grammar::number;
+use super::grammar::{date_short, number};
+use super::{Manner, Record};
 use crate::domain::{
     AttendanceOutcome, Band, FlagKind, HomeworkOutcome, Pattern, RomOutcome, SignalKind, Verdict, Worse,
 };
@@ -45,8 +46,8 @@ pub const PATTERN: &str = "Pattern";
 pub const PATTERN_SUB: &str = "all signals together";
 pub const THRESHOLD: &str = "flag from here";
 pub const CARRIED: &str = "Carried over from before";
-pub const SUM: &str = "Sum, as log-odds";
-pub const PROBABILITY: &str = "As a probability";
+pub const SUM: &str = "Sum, as log-odds (0: as likely as not)";
+pub const PROBABILITY: &str = "Probability of a rupture";
 pub const WITHOUT_SCORE: &str = "Without the score: what the engagement flag is decided on";
 pub const EMPTY_CASELOAD: &str = "No client has an appointment today, and none has a flag.";
 pub const CASELOAD: &str = "Today";
@@ -79,7 +80,11 @@ pub fn score_sub(worse: Worse) -> String {
     format!("{}; band: expected", better(worse))
 }
 
-pub fn items_answered(items: u16) -> String {
+/// Under the name of the questionnaire; of more than one, each has items of its own.
+pub fn items_answered(items: u16, several: bool) -> String {
+    if several {
+        return "items answered, of each".into();
+    }
     if items > 1 { format!("items answered, of {items}") } else { "filled in or not".into() }
 }
 
@@ -90,8 +95,12 @@ pub fn homework_sub(content: Option<&str>) -> String {
     content.map_or_else(|| HOMEWORK_SUB.to_owned(), |what| format!("bars: {what}; line: usual"))
 }
 
-pub fn last_weeks(weeks: usize) -> String {
-    format!("last {} weeks", number(weeks))
+/// Over the shaded weeks.
+pub fn lately(record: &Record, manner: &Manner) -> String {
+    match record.since {
+        Some(since) => format!("since {}", date_short(since, manner)),
+        None => format!("last {} weeks", number(record.window_weeks)),
+    }
 }
 
 pub fn gap(days: f64) -> String {
@@ -162,8 +171,8 @@ pub fn band(band: Band) -> &'static str {
 pub fn pattern(pattern: Pattern) -> &'static str {
     match pattern {
         Pattern::None => "neither more like withdrawal nor more like dissatisfaction",
-        Pattern::Withdrawal => "more like withdrawal",
-        Pattern::Confrontation => "more like dissatisfaction",
+        Pattern::Withdrawal => "a hint: more like withdrawal",
+        Pattern::Confrontation => "a hint: more like dissatisfaction",
     }
 }
 
@@ -191,13 +200,15 @@ pub const VALUES_HEADINGS: [&str; 6] = ["Session", "Attendance", "Questionnaire"
 pub const SCORE: &str = "Score";
 pub const EXPECTED: &str = "Expected";
 pub const THEN: &str = "then";
+pub const NOT_RECEIVED: &str = "not received";
+pub const DECLINED: &str = "declined";
 pub const NOTHING_YET: &str = "Nothing has happened in this record yet.";
 pub const UNNAMED: &str = "Client without a name";
 pub const NONE: &str = "–";
 pub const TOO_EARLY: &str = "too early to say";
 pub const NOTHING_NEW: &str = "nothing new at this step";
 pub const AS_A_BAR: &str = "as a bar: right speaks for a rupture, left against it";
-pub const HOW_EVIDENCE_ADDS: &str = "Each row adds to, or takes from, what was carried over; the sum is the log-odds of a rupture. A good sign \
+pub const HOW_EVIDENCE_ADDS: &str = "Each row adds to, or takes from, what was carried over; the sum is the log-odds of a rupture (0 is as likely as not, −1.4 one in five, +1.4 four in five). A good sign \
      takes away, a channel without data adds nothing, and no single signal decides.";
 pub const NOTHING_TO_LISTEN_FOR: &str = "Treatment has ended.";
 pub const CASELOAD_CAPTION: &str = "Clients in the order of today's appointments";

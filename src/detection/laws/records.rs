@@ -86,6 +86,7 @@ pub fn homework(id: &str, assigned: i64, due: Option<i64>, done: Option<i64>) ->
         minutes: None,
         words: None,
         title: None,
+        declined: false,
     }
 }
 

@@ -42,7 +42,7 @@ pub fn read(
         Ask::Homework { completion, quality, minutes, words, title } => {
             let (state, state_known) = match task.state {
                 TaskState::Done => (HomeworkState::Done, done),
-                TaskState::NotDone => (HomeworkState::NotDone, task.due),
+                TaskState::NotDone | TaskState::Declined => (HomeworkState::NotDone, task.due),
                 TaskState::Withdrawn => (HomeworkState::Withdrawn, None),
                 TaskState::Open | TaskState::Void => (HomeworkState::Open, None),
             };
@@ -57,6 +57,7 @@ pub fn read(
                 minutes: *minutes,
                 words: *words,
                 title: title.as_deref().map(str::to_owned),
+                declined: task.state == TaskState::Declined,
             });
         }
     }

@@ -143,7 +143,8 @@ fn state(resource: &Value) -> TaskState {
         "completed" => TaskState::Done,
         // The owner's to do, so the owner's refusal, unless it is said to be the clinician's.
         "failed" | "rejected" if by == Some(By::Nobody) => TaskState::Withdrawn,
-        "failed" | "rejected" => TaskState::NotDone,
+        "rejected" => TaskState::Declined,
+        "failed" => TaskState::NotDone,
         // Cancelled is the requester's, unless it is said to be the client's.
         "cancelled" if by == Some(By::Client) => TaskState::NotDone,
         "cancelled" | "on-hold" => TaskState::Withdrawn,

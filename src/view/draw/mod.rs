@@ -136,7 +136,7 @@ pub fn backdrop(grid: &Grid) -> Markup {
 }
 
 /// Dates above the columns; over them what is shaded, and today.
-pub fn axis(grid: &Grid, weeks: usize, now_label: &str, looking_at: Timestamp) -> Markup {
+pub fn axis(grid: &Grid, lately: &str, now_label: &str, looking_at: Timestamp) -> Markup {
     const DATE_WIDTH: f64 = 44.0;
     const LABEL_WIDTH: f64 = 92.0;
     let every = (DATE_WIDTH / grid.pitch).ceil().max(1.0) as usize;
@@ -162,7 +162,7 @@ pub fn axis(grid: &Grid, weeks: usize, now_label: &str, looking_at: Timestamp) -
                 rect class="recent" x=(px(x)) y="18" width=(px(width)) height="20" {}
             }
             @if let Some((x, anchor)) = label_x {
-                text class="tick strong" x=(px(x)) y="12" text-anchor=(anchor) { (ui::last_weeks(weeks)) }
+                text class="tick strong" x=(px(x)) y="12" text-anchor=(anchor) { (lately) }
             }
             @if let Some(x) = grid.now() {
                 text class="tick strong" x=(px(x)) y="12" text-anchor="middle" { (now_label) }

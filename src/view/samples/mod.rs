@@ -245,6 +245,7 @@ impl Script<'_> {
             minutes,
             words: None,
             title: Some("Thought record".into()),
+            declined: false,
         })
     }
 
@@ -258,6 +259,7 @@ impl Script<'_> {
             words: None,
             completion: None,
             title: Some("Thought record".into()),
+            declined: false,
             justified: 0.0,
         }
     }
@@ -358,7 +360,7 @@ fn rom(i: usize, outcome: RomOutcome, measure: &Arc<Measure>) -> RomSeen {
     let missed = outcome == RomOutcome::Missed;
     RomSeen {
         source: (!missed).then(|| source(SourceKind::QuestionnaireResponse, "q", i)),
-        task: None,
+        task: missed.then(|| source(SourceKind::Task, "asked", i)),
         measure: Some(measure.clone()),
         outcome,
         answered: match outcome {

@@ -171,3 +171,12 @@ fn the_output_ties_the_response_unless_it_was_an_error() {
     response["status"] = json!("entered-in-error");
     assert_eq!(read(&[asking, response]).dues[0].response, None);
 }
+
+#[test]
+fn homework_rejected_by_the_client_is_an_open_no() {
+    let declined = one(task("rejected"));
+    assert_eq!((declined.state, declined.declined), (HomeworkState::NotDone, true));
+    let failed = one(task("failed"));
+    assert_eq!((failed.state, failed.declined), (HomeworkState::NotDone, false));
+    assert!(!one(task("completed")).declined);
+}

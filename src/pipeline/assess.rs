@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// … until findings are later than this: then they share.
 const LATE: SignedDuration = SignedDuration::from_secs(5);
 const PATIENCE_LATE: Duration = Duration::from_millis(25);
+/// Times the Device is tried anew where another process came first.
+const DEVICE_TRIES: usize = 3;
 /// Steps that [`settled`] follows at most: silence limits and weekly steps of several years.
 const SETTLE_STEPS_MAX: usize = 400;
 
@@ -201,6 +203,17 @@ impl Pipeline {
     /// # Errors
     /// The database.
     pub async fn publish_device(&self) -> Result<()> {
+        // Processes that start together write the same one: the others find it there.
+        for _ in 0..DEVICE_TRIES {
+            match self.publish_device_once().await {
+                Err(error) if error.status == 409 => {}
+                done => return done,
+            }
+        }
+        self.publish_device_once().await
+    }
+
+    async fn publish_device_once(&self) -> Result<()> {
         let now = self.now();
         let sentences = Spoken { person: Person::default(), manner: Manner::default() };
         let device = write::device(&self.write_context(now, None, &sentences), &self.zone);

@@ -1,7 +1,7 @@
 //! Several processes on one PostgreSQL, and writers that want the same things in different orders.
 
 use crate::crash::transaction;
-use crate::process::{Process, all, client};
+use crate::process::{OPEN, Process, all, client, program};
 use crate::server::{Backend, Place, Server};
 use crate::story::{start_for, withdrawing};
 use reqwest::Client;
@@ -29,6 +29,19 @@ async fn assessed(client: &Client, processes: &[Process]) -> Vec<u64> {
         counts.push(process.metric(client, "tautline_assessments_total ").await.expect("the figure"));
     }
     counts
+}
+
+/// On an empty database all of them migrate and write the Device; none ends.
+#[actix_web::test]
+async fn processes_that_start_together_all_start() {
+    let client = client();
+    for _ in 0..3 {
+        let Some(place) = Place::new(Backend::Postgres).await else { return };
+        let mut all: Vec<Process> = (0..4).map(|_| Process::launch(program(), &place.url, OPEN, None)).collect();
+        for process in &mut all {
+            process.ready(&client).await;
+        }
+    }
 }
 
 #[actix_web::test]

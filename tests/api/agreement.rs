@@ -128,7 +128,8 @@ async fn page_agrees(server: &Server, client: &str, as_of: &str, said: &Said) {
     assert_eq!(on, flags, "{what}: {:?}", said.flags);
     assert_eq!(page.contains("class=\"safety-item\""), said.flags.iter().any(|code| code == "safety-item"), "{what}");
     let percent = format!("<td class=\"number\">{:.0} %</td>", said.probability * 100.0);
-    let first = page.find("<td class=\"number\">").map(|_| page.split(">Probability of a rupture<").nth(1).expect("a row"));
+    let first =
+        page.find("<td class=\"number\">").map(|_| page.split(">Probability of a rupture<").nth(1).expect("a row"));
     let first = first.and_then(|row| row.split("</tr>").next()).unwrap_or_default();
     assert!(first.contains(&percent), "{what}: {percent} in {first}");
 }

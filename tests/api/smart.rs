@@ -22,7 +22,10 @@ impl World {
         let place = Place::new(backend).await?;
         let signer = Signer::es384("k1");
         let issuer = Issuer::start(&[&signer]).await;
-        let lines = format!("auth = \"smart\"\n[[issuers]]\nissuer = \"{}\"\nallow_insecure = true\n", issuer.url);
+        let lines = format!(
+            "auth = \"smart\"\nrequests_per_second = 100000\n[[issuers]]\nissuer = \"{}\"\nallow_insecure = true\n",
+            issuer.url
+        );
         let server = Server::configured(&place, &lines).await;
         Some(Self { server, issuer, signer, _place: place })
     }

@@ -130,6 +130,30 @@ pub struct Asked<'a> {
     pub status: u16,
 }
 
+impl<'a> Asked<'a> {
+    /// `path`: below the FHIR base, in parts. `line`: the request's own words.
+    #[must_use]
+    pub fn of(method: &str, path: &[&'a str], line: &'a str, status: u16) -> Self {
+        let named = match path {
+            ["Patient", id, ..] => Some(*id).filter(|id| super::rest::is_id(id)),
+            _ => None,
+        };
+        let interaction = match (method, path) {
+            (_, [.., last]) if last.starts_with('$') => Interaction::Operation,
+            ("GET" | "HEAD", [_, _, "_history", _]) => Interaction::Vread,
+            ("GET" | "HEAD", [.., "_history"]) => Interaction::History,
+            ("GET" | "HEAD", [_, _]) => Interaction::Read,
+            ("GET" | "HEAD", _) | ("POST", [.., "_search"]) => Interaction::Search,
+            ("POST", []) => Interaction::Batch,
+            ("POST", _) => Interaction::Create,
+            ("PUT", _) => Interaction::Update,
+            ("DELETE", _) => Interaction::Delete,
+            _ => Interaction::Patch,
+        };
+        Self { interaction, request: line, named, status }
+    }
+}
+
 /// Events of a request that read, or was refused: one for each client.
 #[must_use]
 pub fn of_request(access: &Access, asked: &Asked, now: Timestamp, context: &TermContext) -> Vec<Put> {

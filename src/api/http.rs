@@ -7,7 +7,7 @@ use super::{BODY_BYTES_MAX, BODY_SECONDS_MAX, State, respond};
 use super::{audit, auth};
 use crate::config::Auth;
 use crate::error::{Error, Result};
-use crate::fhir::audit::{Asker, Interaction};
+use crate::fhir::audit::Asker;
 use crate::fhir::bundle::{Target, Verb, pairs};
 use crate::fhir::outcome::IssueType;
 use crate::fhir::{check, xml};
@@ -74,12 +74,8 @@ async fn guarded(state: &State, http: &HttpRequest, payload: web::Payload) -> Re
     }
     let now = state.pipeline.clock.now();
     let line = format!("{} {}", http.method(), http.uri().path_and_query().map_or("", |whole| whole.as_str()));
-    let asked = |status| audit::Asked {
-        interaction: interaction(http.method(), path),
-        request: &line,
-        named: path.strip_prefix("Patient/").and_then(|rest| rest.split('/').next()).filter(|id| rest::is_id(id)),
-        status,
-    };
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let asked = |status| audit::Asked::of(http.method().as_str(), &parts, &line, status);
     let access = match auth::access(state, http).await {
         Ok(access) => access,
         Err(error) => {
@@ -94,23 +90,6 @@ async fn guarded(state: &State, http: &HttpRequest, payload: web::Payload) -> Re
     let status = answer.as_ref().map_or_else(|error| error.status, |response| response.status);
     state.trail.keep(audit::of_request(&access, &asked(status), now, &context)).await?;
     answer
-}
-
-/// What a request is, for the trail.
-fn interaction(method: &Method, path: &str) -> Interaction {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    match (method.as_str(), parts.as_slice()) {
-        (_, [.., last]) if last.starts_with('$') => Interaction::Operation,
-        ("GET" | "HEAD", [_, _, "_history", _]) => Interaction::Vread,
-        ("GET" | "HEAD", [.., "_history"]) => Interaction::History,
-        ("GET" | "HEAD", [_, _]) => Interaction::Read,
-        ("GET" | "HEAD", _) | ("POST", [.., "_search"]) => Interaction::Search,
-        ("POST", []) => Interaction::Batch,
-        ("POST", _) => Interaction::Create,
-        ("PUT", _) => Interaction::Update,
-        ("DELETE", _) => Interaction::Delete,
-        _ => Interaction::Patch,
-    }
 }
 
 async fn carry(state: &State, access: &Access, http: &HttpRequest, payload: web::Payload) -> Result<rest::Response> {

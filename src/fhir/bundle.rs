@@ -25,6 +25,21 @@ pub enum Verb {
     Head,
 }
 
+impl Verb {
+    /// HTTP's name of it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delete => "DELETE",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+        }
+    }
+}
+
 /// One `Bundle.entry`, as its `request` describes it.
 #[derive(Debug)]
 pub struct Entry {

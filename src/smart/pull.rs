@@ -101,9 +101,13 @@ async fn read_into(found: &mut Found, ehr: &Ehr, session: &Session, progress: &P
     let may = may(&session.scope);
     let mut take = |kind: &'static str, resource: &Value| {
         let ours = renamed(ehr, kind, resource).filter(|ours| is_about(ours, local));
-        if let Some(ours) = ours {
-            progress.read.fetch_add(1, Ordering::Relaxed);
-            out.push((kind, ours));
+        match ours {
+            Some(ours) => {
+                progress.read.fetch_add(1, Ordering::Relaxed);
+                out.push((kind, ours));
+            }
+            // Without an id, or not about the patient as far as it says.
+            None => progress.note_unread(kind),
         }
         out.len() < RESOURCES_MAX
     };
@@ -117,14 +121,20 @@ async fn read_into(found: &mut Found, ehr: &Ehr, session: &Session, progress: &P
         let url = format!("{}/Patient/{remote}", ehr.iss);
         match ehr.fetcher.get(&url, Some(&session.token), PAGE_BYTES_MAX).await {
             Ok(patient) => drop(take("Patient", &patient)),
-            Err(error) => failed(error),
+            Err(error) => {
+                progress.note_unread("Patient");
+                failed(error);
+            }
         }
     }
     if let Some(encounter) = session.moment.encounter.as_deref().filter(|_| may("Encounter", Right::Read)) {
         let url = format!("{}/Encounter/{encounter}", ehr.iss);
         match ehr.fetcher.get(&url, Some(&session.token), PAGE_BYTES_MAX).await {
             Ok(encounter) => drop(take("Encounter", &encounter)),
-            Err(error) => failed(error),
+            Err(error) => {
+                progress.note_unread("Encounter");
+                failed(error);
+            }
         }
     }
     name_user(ehr, session, progress).await;

@@ -8,6 +8,7 @@ pub fn unread(kinds: &[&str]) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
     for kind in kinds {
         let part = match *kind {
+            "Patient" => "who the client is",
             "QuestionnaireResponse" => "questionnaires",
             "Task" => "homework",
             "Appointment" | "Encounter" => "appointments",

@@ -446,3 +446,41 @@ async fn what_a_search_hides_is_not_taken_for_deleted() {
     assert_eq!(kept().await, all.len() - 1);
     server.stop().await;
 }
+
+#[actix_web::test]
+async fn a_patient_who_cannot_be_read_and_results_that_cannot_be_taken_are_said() {
+    let ehr = Ehr::start().await;
+    ehr.with(|ward| {
+        ward.resources = withdrawing("p1", &start_for(15), 3);
+        ward.context = json!({"patient": "p1"});
+    });
+    let place = crate::server::Place::new(crate::server::Backend::Sqlite).await.expect("a place");
+    let lines = format!(
+        "auth = \"smart\"\n[[ehrs]]\niss = \"{}\"\nclient_id = \"tautline\"\nallow_insecure = true\nscope = \"launch\"\n",
+        ehr.iss
+    );
+    let server = crate::server::Server::configured(&place, &lines).await;
+    let mut browser = Browser::new(&server);
+    let mut look = async || {
+        let there = browser.enter(&ehr).await;
+        browser.page(&there).await.expect(200).text
+    };
+    assert!(!look().await.contains("Not everything could be read"));
+    for status in [500, 403, 404] {
+        ehr.with(|ward| {
+            ward.hides = vec!["p1".to_owned()];
+            ward.hidden_says = Some(status);
+        });
+        let page = look().await;
+        assert!(page.contains("Not everything could be read") && page.contains("who the client is"), "{status}");
+    }
+    ehr.with(|ward| {
+        ward.hides.clear();
+        ward.hidden_says = None;
+        let one = ward.resources.iter_mut().find(|one| one["resourceType"] == "Task").expect("homework");
+        one.as_object_mut().expect("a resource").remove("id");
+    });
+    let page = look().await;
+    assert!(page.contains("Not everything could be read") && page.contains("homework"), "a Task without an id");
+    server.stop().await;
+}

@@ -45,6 +45,33 @@ in_a_world! {
         }
         assert_eq!(lines.iter().filter(|line| line.starts_with("POST /app/patients/a")).count(), 2);
     }
+
+    async fn each_entry_of_a_batch_is_an_access(world: &World) {
+        world.two_clients().await;
+        let entry = |method: &str, url: &str| json!({"request": {"method": method, "url": url}});
+        let urls = ["Patient/a", "Task?patient=a", "Flag/nowhere", "Flag?patient=nobody"];
+        let mut entries: Vec<Value> = urls.iter().map(|url| entry("GET", url)).collect();
+        entries.push(entry("DELETE", "Task/a-h1"));
+        let bundle = json!({"resourceType": "Bundle", "type": "batch", "entry": entries});
+        let token = world.token("system/Flag.rs");
+        let answer = world.send(&token, Method::POST, "/fhir", Some(&bundle)).await.expect(200).json();
+        let statuses: Vec<&str> =
+            answer["entry"].as_array().expect("entries").iter().filter_map(|one| one["response"]["status"].as_str()).collect();
+        assert!(statuses.iter().map(|status| &status[..3]).eq(["403", "403", "404", "200", "403"]), "{statuses:?}");
+        let refused: Vec<String> = world.trail("outcome=4", 4).await.iter().map(line).collect();
+        for asked in ["GET Patient/a", "GET Task?patient=a", "GET Flag/nowhere", "DELETE Task/a-h1"] {
+            assert!(refused.iter().any(|line| line == asked), "{asked} is not in {refused:?}");
+        }
+        // Who is asked about is named; a search that finds nothing tells something too.
+        world.trail("patient=Patient/a&outcome=4&subtype=read", 1).await;
+        let searched: Vec<String> = world.trail("outcome=0&subtype=search", 1).await.iter().map(line).collect();
+        assert!(searched.iter().any(|line| line == "GET Flag?patient=nobody"), "{searched:?}");
+        // One that is answered is one event, of what it was.
+        let own = world.token("system/Task.rs");
+        let bundle = json!({"resourceType": "Bundle", "type": "batch", "entry": [entry("GET", "Task/a-h1")]});
+        world.send(&own, Method::POST, "/fhir", Some(&bundle)).await.expect(200);
+        assert_eq!(world.trail("outcome=0&subtype=read&entity=Task/a-h1", 1).await.len(), 1);
+    }
 }
 
 #[actix_web::test]

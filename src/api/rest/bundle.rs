@@ -5,6 +5,7 @@ use super::write::{respond, write_of};
 use super::{Prefer, Request, Response, Return, Source};
 use crate::api::State;
 use crate::api::access::Access;
+use crate::api::audit::{self, Asked};
 use crate::error::{Error, Result};
 use crate::fhir::bundle::{self, BundleType, Entry, Parts, Target, Verb};
 use crate::fhir::kinds::kind;
@@ -141,14 +142,22 @@ async fn batch(
     let mut refused: Vec<(usize, Error)> =
         parts.refused.into_iter().map(|(index, issues)| (index, Error::from(issues).with_status(400))).collect();
     let mut room = Room(READ_BYTES_MAX);
+    let mut events = Vec::new();
     for entry in parts.entries {
         let (index, expression) = (entry.index, entry.expression("request.url"));
+        let line = format!("{} {}", entry.verb.as_str(), entry.url);
         let request = request_of(entry, &base, prefer_in_bundle(prefer));
+        let (method, path) = (request.verb.as_str(), request.target.path.clone());
         let reads = matches!(request.verb, Verb::Get | Verb::Head);
         let answer = match room.left() {
             Err(full) if reads => Err(full),
             _ => Box::pin(super::answer(state, access, request)).await,
         };
+        // An access for itself, as if it had come alone.
+        let status = answer.as_ref().map_or_else(|error| error.status, |response| response.status);
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let asked = Asked::of(method, &path, &line, status);
+        events.extend(audit::of_request(access, &asked, state.pipeline.clock.now(), &state.pipeline.term_context()));
         match answer {
             Ok(response) => {
                 room.take(&response);
@@ -167,6 +176,7 @@ async fn batch(
     for (index, error) in refused {
         answers[index] = Some(refused_entry(&error));
     }
+    state.trail.keep(events).await?;
     Ok(Response::text(whole("batch-response", answers)))
 }
 

@@ -99,11 +99,7 @@ const INDEXES: &[&str] = &[
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let db = manager.get_connection();
-        for statement in TABLES.iter().chain(INDEXES) {
-            db.execute_unprepared(&words::in_words_of(db.get_database_backend(), statement)).await?;
-        }
-        Ok(())
+        words::carry_out(manager.get_connection(), TABLES.iter().chain(INDEXES)).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

@@ -154,25 +154,14 @@ pub const MISSED: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Measure, Role, Source, SourceKind, Worse};
-    use std::sync::Arc;
+    use crate::detection::laws::records::phq9 as measure;
+    use crate::domain::{Source, SourceKind};
 
     fn phq9(answers: [f32; 9]) -> Administration {
         let at = Timestamp::UNIX_EPOCH;
-        let measure = Measure {
-            canonical: "phq9".into(),
-            name: "PHQ-9".into(),
-            role: Role::Outcome,
-            min: 0.0,
-            max: 27.0,
-            worse: Worse::Up,
-            rci: Some(6.0),
-            cutoff: Some(10.0),
-            items: 9,
-        };
         Administration {
             source: Source::new(SourceKind::QuestionnaireResponse, "q"),
-            measure: Arc::new(measure),
+            measure: measure(),
             at,
             finished: true,
             complete: true,

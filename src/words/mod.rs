@@ -24,8 +24,6 @@ mod signals;
 mod small;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod truth;
 pub mod ui;
 mod unread;
 

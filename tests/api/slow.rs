@@ -66,16 +66,21 @@ async fn heads_and_bodies_that_never_end_are_ended() {
     server.stop().await;
 }
 
-#[actix_web::test]
-async fn a_reader_who_does_not_read_is_let_go() {
-    let place = Place::new(Backend::Sqlite).await.expect("a place");
-    let server = Server::start(&place).await;
+/// Eight Patients of 900 kB each.
+async fn push_heavy(server: &Server) {
     let mut heavy = patient("a");
     heavy["contact"] = json!([{"name": {"text": "x".repeat(900_000)}}]);
     for id in ["a", "b", "c", "d", "e", "f", "g", "h"] {
         heavy["id"] = json!(id);
         server.push(&[heavy.clone()]).await;
     }
+}
+
+#[actix_web::test]
+async fn a_reader_who_does_not_read_is_let_go() {
+    let place = Place::new(Backend::Sqlite).await.expect("a place");
+    let server = Server::start(&place).await;
+    push_heavy(&server).await;
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("set");
     let address = server.base.trim_start_matches("http://").parse().expect("an address");
@@ -122,12 +127,7 @@ async fn sip(server: &Server, piece: usize, per_second: f64, most: Duration) -> 
 async fn a_reader_who_trickles_is_cut_off_and_a_slow_one_is_not() {
     let place = Place::new(Backend::Sqlite).await.expect("a place");
     let server = Server::start(&place).await;
-    let mut heavy = patient("a");
-    heavy["contact"] = json!([{"name": {"text": "x".repeat(900_000)}}]);
-    for id in ["a", "b", "c", "d", "e", "f", "g", "h"] {
-        heavy["id"] = json!(id);
-        server.push(&[heavy.clone()]).await;
-    }
+    push_heavy(&server).await;
     let whole = 8 * 900_000;
     let (trickle, slow) = tokio::join!(
         sip(&server, 50, 100.0, Duration::from_secs(75)),

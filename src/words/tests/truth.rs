@@ -1,6 +1,6 @@
 //! What a clinical supervisor found false, misleading or missing: each sentence is true of the whole record it speaks of.
 
-use super::*;
+use super::super::*;
 use crate::domain::{
     Closing, Course, FlagKind, HomeworkOutcome, Judgement, RomOutcome, SafetyAnswer, SignalKind, Source, SourceKind,
     Timeline, Verdict, Why,

@@ -1,6 +1,8 @@
 //! The sentences of hand-made clients, word for word (`sentences.txt`), and the rules they all keep.
 //! `UPDATE_SENTENCES=1 cargo test` writes the file anew, for a reviewer to read.
 
+mod truth;
+
 use super::*;
 use crate::domain::{Closing, FlagKind, HomeworkOutcome, ScoreSeen, Why};
 use crate::domain::{Course, SignalKind};

@@ -122,18 +122,20 @@ impl Inputs<'_> {
     }
 
     fn homework(&self) -> Option<Evidence> {
-        let items = &self.intake.homework;
-        if items.is_empty() {
+        let items = || self.intake.homework.iter().filter_map(|item| Some((item, item.severity?)));
+        let count = items().count();
+        if count == 0 {
             return None;
         }
-        let sum = items.iter().filter(|item| !item.muted).map(|item| self.one_homework(item)).fold([0.0; 2], add);
-        Some(sum.map(|l| l / (items.len() as f64).sqrt()))
+        let said = items().filter(|(item, _)| !item.muted);
+        let sum = said.map(|(item, severity)| self.one_homework(item, severity)).fold([0.0; 2], add);
+        Some(sum.map(|l| l / (count as f64).sqrt()))
     }
 
     /// How much of it was done, and how well against what is usual; poorly done is never worse than not done.
-    fn one_homework(&self, item: &HomeworkItem) -> Evidence {
+    fn one_homework(&self, item: &HomeworkItem, severity: usize) -> Evidence {
         let (c, state, scale) = (&self.c.homework, self.state, &self.scales.homework);
-        let mut l = state.homework.evidence(scale, item.severity, item.excuse);
+        let mut l = state.homework.evidence(scale, severity, item.excuse);
         let [quality, minutes, words] = item.content;
         if let Some(quality) = quality {
             let worse = (state.quality.mean - quality) / c.quality_sd;
@@ -218,8 +220,9 @@ pub fn commit(
     let seen: Vec<(usize, f64)> = seen.into_iter().map(|o| (o, weight)).collect();
     state.attendance.learn(&scales.attendance, &seen, aligned, c.forget);
 
-    let weight = 1.0 / (intake.homework.len().max(1) as f64).sqrt();
-    let seen: Vec<(usize, f64)> = intake.homework.iter().map(|h| (h.severity, weight)).collect();
+    let seen: Vec<usize> = intake.homework.iter().filter_map(|h| h.severity).collect();
+    let weight = 1.0 / (seen.len().max(1) as f64).sqrt();
+    let seen: Vec<(usize, f64)> = seen.into_iter().map(|o| (o, weight)).collect();
     state.homework.learn(&scales.homework, &seen, aligned, c.forget);
 
     for item in &intake.homework {

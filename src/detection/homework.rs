@@ -2,7 +2,9 @@
 //!
 //! Each assignment counts once, at the first step after it was known done or its time had passed. Several at
 //! one step are not independent: their evidence is summed and divided by √n. A client who is well does less
-//! homework, and that is no rupture: bad outcomes are excused in proportion to the improvement so far.
+//! homework, and that is no rupture: bad outcomes are excused in proportion to the improvement so far. Homework that
+//! the client declined is shown and never counts: an open no is talk about the work, not a silent omission, and no
+//! study says how often it precedes withdrawal (choice).
 
 use super::constants::HomeworkConstants;
 use crate::domain::{Homework, HomeworkOutcome, HomeworkState};
@@ -33,9 +35,10 @@ pub fn outcome(h: &Homework, now: Timestamp, c: &HomeworkConstants) -> HomeworkO
     }
 }
 
-/// Index of its severity.
-pub fn severity(h: &Homework, outcome: HomeworkOutcome, c: &HomeworkConstants) -> usize {
-    match outcome {
+/// Index of its severity; `None` where it is no evidence.
+pub fn severity(h: &Homework, outcome: HomeworkOutcome, c: &HomeworkConstants) -> Option<usize> {
+    Some(match outcome {
+        HomeworkOutcome::NotDone if h.declined => return None,
         HomeworkOutcome::Done => 0,
         HomeworkOutcome::Late => 1,
         // poor, but whole: how poor it is, is weighed by itself
@@ -43,7 +46,7 @@ pub fn severity(h: &Homework, outcome: HomeworkOutcome, c: &HomeworkConstants) -
         HomeworkOutcome::Partial if h.completion.is_some_and(|share| share >= 0.5) => 2,
         HomeworkOutcome::Partial => 3,
         HomeworkOutcome::NotDone => 4,
-    }
+    })
 }
 
 /// Quality, ln(minutes) and ln(words), of what was done.

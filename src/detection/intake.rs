@@ -32,7 +32,8 @@ pub struct AttendanceItem {
 #[derive(Clone, Debug)]
 pub struct HomeworkItem {
     pub index: usize,
-    pub severity: usize,
+    /// `None`: shown, no evidence.
+    pub severity: Option<usize>,
     pub excuse: f64,
     /// Quality, ln(minutes), ln(words).
     pub content: [Option<f64>; 3],
@@ -104,7 +105,7 @@ impl Intake {
     pub fn any_bad(&self) -> bool {
         let speaks = |l: &Option<Evidence>| l.is_some_and(|l| l[0] > 0.0 || l[1] > 0.0);
         self.attendance.iter().any(|i| i.severity.is_some_and(|s| s > 0))
-            || self.homework.iter().any(|i| i.severity > 0)
+            || self.homework.iter().any(|i| i.severity.is_some_and(|s| s > 0))
             || self.rom.iter().any(|i| i.severity > 0)
             || self.speed.iter().any(|i| speaks(&i.evidence))
             || self.alliance.iter().any(|i| speaks(&i.evidence))

@@ -24,7 +24,7 @@ impl Pass<'_> {
         let intake = &self.intake;
         let mut good = [false; 5];
         good[evaluate::ATTENDANCE] = intake.attendance.iter().any(|a| a.severity == Some(0));
-        good[evaluate::HOMEWORK] = intake.homework.iter().any(|h| h.severity == 0);
+        good[evaluate::HOMEWORK] = intake.homework.iter().any(|h| h.severity == Some(0));
         good[evaluate::ROM] = intake.rom.iter().any(|r| r.severity == 0);
         good[evaluate::ALLIANCE] = intake.alliance.iter().any(|a| a.worse.is_some_and(|(worse, _)| worse <= 0.0));
         good

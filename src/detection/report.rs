@@ -120,7 +120,7 @@ impl Pass<'_> {
                 against(&state.attendance, &scales.attendance, worst)
             }
             SignalKind::HomeworkEngagement => {
-                let worst = self.intake.homework.iter().map(|h| h.severity).max();
+                let worst = self.intake.homework.iter().filter_map(|h| h.severity).max();
                 against(&state.homework, &scales.homework, worst)
             }
             SignalKind::RomEngagement => {
@@ -172,7 +172,9 @@ impl Pass<'_> {
                 .filter(|a| a.severity.is_some())
                 .flat_map(|a| a.rests_on.iter().cloned())
                 .collect(),
-            SignalKind::HomeworkEngagement => intake.homework.iter().map(|h| h.seen.source.clone()).collect(),
+            SignalKind::HomeworkEngagement => {
+                intake.homework.iter().filter(|h| h.severity.is_some()).map(|h| h.seen.source.clone()).collect()
+            }
             SignalKind::RomEngagement => {
                 intake.rom.iter().flat_map(|r| [r.seen.source.clone(), r.seen.task.clone()]).flatten().collect()
             }

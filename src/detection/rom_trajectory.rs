@@ -323,6 +323,19 @@ mod tests {
         assert_eq!(course(&scores).3.last(), Some(&None));
     }
 
+    /// Opening asks for certainty, holding does not: scores that scatter by more than opening allows, with no gain
+    /// among them, do not end it.
+    #[test]
+    fn a_plateau_holds_while_scores_scatter() {
+        let mut scores = flat_at(13.0);
+        scores.extend([11.0, 16.0, 12.0, 15.0]);
+        let (_, _, _, outside) = course(&scores);
+        assert_eq!(outside[12..], [Some(Why::Plateau); 4]);
+        // the same scatter, never a plateau before it
+        let fresh = [18.0, 15.5, 14.0, 11.0, 16.0, 12.0, 15.0];
+        assert!(!course(&fresh).3.contains(&Some(Why::Plateau)));
+    }
+
     #[test]
     fn steady_gain_is_no_plateau() {
         let scores: Vec<f64> = (0..10).map(|n| 24.0 - f64::from(n)).collect();

@@ -6,7 +6,7 @@ use super::constants::Constants;
 use super::fusion::{Matrix, States, returning};
 use super::rom_engagement::Habit;
 use super::rom_trajectory::Trajectory;
-use crate::domain::{Measure, Role, Source, StepKey};
+use crate::domain::{Measure, Source, StepKey};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -33,7 +33,8 @@ pub struct Instrument {
     pub cutoff_u: Option<f64>,
     pub habit: Habit,
     pub trajectory: Option<Trajectory>,
-    pub first_scored: Option<Timestamp>,
+    /// Scores of it since the primary measure was last scored.
+    since_primary: usize,
     pub alliance: OwnMean,
 }
 
@@ -44,7 +45,7 @@ impl Instrument {
             cutoff_u: measure.cutoff_u(),
             habit: Habit::default(),
             trajectory: None,
-            first_scored: None,
+            since_primary: 0,
             alliance: OwnMean::default(),
         }
     }
@@ -60,20 +61,25 @@ pub fn instrument(instruments: &mut Vec<Instrument>, measure: &Arc<Measure>) -> 
     })
 }
 
-/// Most scored so far, then earliest, then by canonical. Each measure keeps its own trajectory, so that a
-/// switch starts from that measure's own baseline.
-pub fn primary(instruments: &[Instrument]) -> Option<usize> {
-    let scored = |i: &Instrument| i.trajectory.as_ref().map_or(0, |t| t.scores.len());
-    (0..instruments.len())
-        .filter(|i| instruments[*i].measure.role == Role::Outcome && scored(&instruments[*i]) > 0)
-        .min_by(|a, b| {
-            let (a, b) = (&instruments[*a], &instruments[*b]);
-            scored(b)
-                .cmp(&scored(a))
-                .then(a.first_scored.cmp(&b.first_scored))
-                .then_with(|| a.measure.canonical.cmp(&b.measure.canonical))
-        })
+/// The measure whose scores are the client's course, now that this one has been scored: the first that was, until it
+/// is given up: another came [`GIVEN_UP`] times since its last score (twice, while it has but one). Which of two is
+/// filled in more often is no reason to change. Each measure keeps its own trajectory, so that a change starts from
+/// that measure's own baseline.
+pub fn primary(instruments: &mut [Instrument], now: Option<usize>, scored: usize) -> usize {
+    instruments[scored].since_primary += 1;
+    let limit = |i: usize| match &instruments[i].trajectory {
+        Some(t) if t.scores.len() > 1 => GIVEN_UP,
+        _ => 2,
+    };
+    let stays = now.filter(|now| *now != scored && instruments[scored].since_primary < limit(*now));
+    stays.unwrap_or_else(|| {
+        instruments.iter_mut().for_each(|i| i.since_primary = 0);
+        scored
+    })
 }
+
+/// Scores of another measure that show that one is no longer used (choice).
+const GIVEN_UP: usize = 4;
 
 pub struct State {
     /// From all channels.

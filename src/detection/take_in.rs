@@ -204,7 +204,6 @@ impl Pass<'_> {
         let slot = self.state.steps();
         let c = self.c;
         let instrument = &mut self.instruments[n];
-        instrument.first_scored = instrument.first_scored.or(Some(at));
         let points = |u: f64| match form.measure.worse {
             Worse::Up => form.measure.min + u * rci / 6.0,
             Worse::Down => form.measure.max - u * rci / 6.0,
@@ -240,7 +239,7 @@ impl Pass<'_> {
                 },
             });
         }
-        self.primary = primary(&self.instruments);
+        self.primary = Some(primary(&mut self.instruments, self.primary, n));
         if self.primary == Some(n) {
             if self.flags.not_on_track() {
                 if inside_run >= c.not_on_track.inside_scores {

@@ -167,7 +167,7 @@ pub struct Homework {
     pub words: Option<u32>,
     /// What it was, in the sender's short words (Task.code.text or description): for the page alone.
     pub title: Option<String>,
-    /// Not done, and said so: an open no, for the page alone.
+    /// Not done, and said so: an open no, shown and no evidence.
     pub declined: bool,
 }
 

@@ -151,7 +151,8 @@ proptest! {
         }
     }
 
-    /// A slot that the service cancelled, a double booking and a withdrawn Task change no other line.
+    /// A slot that the service cancelled, a double booking, a withdrawn Task and homework that the client declined
+    /// change no other line.
     #[test]
     fn what_is_never_evidence_changes_nothing(weeks in weeks(), day in 0i64..80, n in any::<prop::sample::Index>()) {
         let mut t = timeline(&weeks);
@@ -170,6 +171,9 @@ proptest! {
         let mut withdrawn = homework("w", day * DAY, Some(day * DAY + DAY), None);
         withdrawn.state = HomeworkState::Withdrawn;
         more.homework.push(withdrawn);
+        let mut declined = homework("d", day * DAY, Some(day * DAY + DAY), None);
+        declined.declined = true;
+        more.homework.push(declined);
         let mut withdrawn = due("wd", &phq9(), day * DAY, Some(day * DAY + DAY));
         withdrawn.withdrawn = true;
         more.dues.push(withdrawn);

@@ -27,6 +27,18 @@ pub fn phq9() -> Arc<Measure> {
     })
 }
 
+pub fn gad7() -> Arc<Measure> {
+    Arc::new(Measure {
+        canonical: "http://loinc.org/q/69737-5".into(),
+        name: "GAD-7".into(),
+        max: 21.0,
+        rci: Some(4.0),
+        cutoff: Some(8.0),
+        items: 7,
+        ..Arc::unwrap_or_clone(phq9())
+    })
+}
+
 pub fn srs() -> Arc<Measure> {
     Arc::new(Measure {
         canonical: "https://tautline.example/fhir/Questionnaire/srs".into(),

@@ -1,5 +1,7 @@
 //! Worked examples: small records, and what is said of them.
 
+mod evidence;
+
 use super::laws::records::{DAY, HOUR, KEPT, at, due, form, homework, phq9, slot};
 use super::{Constants, assess};
 use crate::domain::*;
@@ -358,64 +360,6 @@ fn without_appointments_a_step_a_week() {
     let rom = course.steps[7].signal(SignalKind::RomEngagement);
     assert!(!rom.absent && rom.evidence > 0.0);
     assert!(client.until(40 * WEEK).steps.len() < 15, "no weeks without end");
-}
-
-#[test]
-fn an_expectation_is_learned_and_a_monthly_measure_is_not_missed_weekly() {
-    for (period, count) in [(1, 6), (4, 4)] {
-        let mut client = Client::new();
-        let last = period * (count - 1);
-        for n in 0..last + 12 {
-            client.t.slots.push(slot(&format!("a{n:02}"), n * WEEK, KEPT));
-            if n <= last && n % period == 0 {
-                client.t.administrations.push(form(&format!("q{n:02}"), &phq9(), n * WEEK - DAY, 14.0));
-            }
-        }
-        let course = client.until((last + 11) * WEEK);
-        let missed: Vec<i64> = (0..last + 12)
-            .filter(|n| course.steps[*n as usize].seen.rom.iter().any(|r| r.outcome == RomOutcome::Missed))
-            .collect();
-        let expected = match period {
-            1 => vec![6, 7, 8, 9],
-            _ => vec![last + 5, last + 9],
-        };
-        assert_eq!(missed, expected, "period {period}");
-    }
-}
-
-#[test]
-fn stalled_above_the_cut_off_is_not_on_track() {
-    let scores = [18.0, 16.0, 14.0, 13.0, 13.0, 13.0, 13.0, 13.0, 13.0, 13.0];
-    for (drop, flagged) in [(0.0, true), (5.0, false)] {
-        let mut client = Client::new();
-        for (n, score) in scores.iter().enumerate() {
-            let score = if n == 0 { *score } else { score - drop };
-            client.week(KEPT, true, Some(score));
-        }
-        let course = client.at_slot(9);
-        let found = course.episodes.iter().any(|e| e.kind == FlagKind::NotOnTrack && e.why == Why::Plateau);
-        assert_eq!(found, flagged);
-        assert!(engagement(&course).is_empty(), "it never raises the other");
-        let last = course.steps[9].signal(SignalKind::RomTrajectory).evidence;
-        assert_eq!(last > 0.0, flagged, "{last}");
-    }
-}
-
-#[test]
-fn scores_never_move_the_engagement_probability() {
-    let mut calm = Client::new();
-    let mut worse = Client::new();
-    for n in 0..10 {
-        calm.week(KEPT, true, Some(10.0));
-        worse.week(KEPT, true, Some(10.0 + f64::from(n)));
-    }
-    // but that a client who gets better is excused from homework
-    calm.t.homework.clear();
-    worse.t.homework.clear();
-    let (a, b) = (calm.at_slot(9), worse.at_slot(9));
-    assert!(b.steps[9].probability > a.steps[9].probability);
-    let gap = a.steps[9].engagement_probability - b.steps[9].engagement_probability;
-    assert!(gap.abs() < 1e-12, "{gap}");
 }
 
 #[test]

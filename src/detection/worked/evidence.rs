@@ -1,0 +1,139 @@
+//! What counts, and what does not.
+
+use super::*;
+use crate::detection::laws::records::gad7;
+
+/// A gap beyond one interval is a break: with nothing in it, it moves the state no further than a week does.
+#[test]
+fn a_break_does_not_elapse() {
+    let next = |days: i64| {
+        let mut client = Client::new();
+        client.good(8);
+        client.week(SlotOutcome::NoShow, false, Some(12.0));
+        // booked from the start: not asked for
+        client.t.slots.push(slot("next", 8 * WEEK + days * DAY, SlotOutcome::Booked));
+        client.until(8 * WEEK + days * DAY).steps[9].carried
+    };
+    assert_eq!(next(7), next(28));
+    assert_ne!(next(7), next(3), "half a week is half an interval");
+}
+
+/// Whole, and as poor as can be: it counts, and never more than nothing done at all.
+#[test]
+fn homework_poorly_done_is_no_worse_than_not_done() {
+    let say = |done: Option<i64>, quality: Option<f64>, minutes: Option<f64>, words: Option<u32>| {
+        let mut client = Client::new();
+        client.good(8);
+        for h in &mut client.t.homework {
+            (h.quality, h.minutes, h.words) = (Some(4.0), Some(60.0), Some(200));
+        }
+        client.week(KEPT, false, Some(11.0));
+        let mut last = homework("z", 7 * WEEK + HOUR, Some(8 * WEEK - HOUR), done);
+        (last.quality, last.minutes, last.words) = (quality, minutes, words);
+        *client.t.homework.last_mut().unwrap() = last;
+        client.at_slot(8).steps[8].signal(SignalKind::HomeworkEngagement).evidence
+    };
+    let (poor, undone) = (say(Some(8 * WEEK - 2 * HOUR), Some(0.0), Some(1.0), Some(1)), say(None, None, None, None));
+    let good = say(Some(8 * WEEK - 2 * HOUR), Some(4.0), Some(60.0), Some(200));
+    assert!(good < 0.0 && poor > 0.0 && poor <= undone, "{good} {poor} {undone}");
+}
+
+/// An open no is no silent omission: shown, and no evidence.
+#[test]
+fn declined_homework_is_shown_and_says_nothing() {
+    let say = |change: fn(&mut Homework)| {
+        let mut client = Client::new();
+        client.good(8).week(KEPT, false, Some(11.0));
+        change(client.t.homework.last_mut().unwrap());
+        client.week(KEPT, false, Some(11.0));
+        client.t.homework.pop();
+        client.at_slot(9).steps[8].clone()
+    };
+    let (silent, declined) = (say(|_| ()), say(|h| (h.state, h.declined) = (HomeworkState::NotDone, true)));
+    let never_given = say(|h| h.state = HomeworkState::Withdrawn);
+    assert!(silent.signal(SignalKind::HomeworkEngagement).evidence > 0.3);
+    assert!(declined.signal(SignalKind::HomeworkEngagement).absent);
+    assert_eq!(declined.probability, never_given.probability);
+    assert!(declined.seen.homework[0].declined);
+}
+
+/// PHQ-9 from the start, GAD-7 from the second week: one is left out now and then, and each is ahead in turn.
+#[test]
+fn the_primary_measure_changes_only_when_it_is_given_up() {
+    let course = |phq: &[i64], gad: &[i64], weeks: i64| {
+        let mut client = Client::new();
+        for n in 0..weeks {
+            client.t.slots.push(slot(&format!("a{n:02}"), n * WEEK, KEPT));
+        }
+        for (name, measure, at_weeks) in [("p", phq9(), phq), ("g", gad7(), gad)] {
+            for n in at_weeks {
+                client.t.administrations.push(form(&format!("{name}{n:02}"), &measure, n * WEEK - DAY, 9.0));
+            }
+        }
+        (0..weeks).map(|n| client.at_slot(n).primary.unwrap().name.clone()).collect::<Vec<_>>()
+    };
+    let first = course(&[0, 1, 4, 7, 8, 11], &[1, 2, 3, 4, 5, 7, 8, 9, 10, 11], 12);
+    assert!(first.iter().all(|name| name == "PHQ-9"), "{first:?}");
+    let given_up = course(&[0, 1, 2], &[2, 3, 4, 5, 6, 7], 8);
+    assert_eq!(given_up, ["PHQ-9", "PHQ-9", "PHQ-9", "PHQ-9", "PHQ-9", "PHQ-9", "GAD-7", "GAD-7"]);
+    let only_at_intake = course(&[0], &[1, 2, 3], 4);
+    assert_eq!(only_at_intake, ["PHQ-9", "PHQ-9", "GAD-7", "GAD-7"]);
+}
+
+#[test]
+fn an_expectation_is_learned_and_a_monthly_measure_is_not_missed_weekly() {
+    for (period, count) in [(1, 6), (4, 4)] {
+        let mut client = Client::new();
+        let last = period * (count - 1);
+        for n in 0..last + 12 {
+            client.t.slots.push(slot(&format!("a{n:02}"), n * WEEK, KEPT));
+            if n <= last && n % period == 0 {
+                client.t.administrations.push(form(&format!("q{n:02}"), &phq9(), n * WEEK - DAY, 14.0));
+            }
+        }
+        let course = client.until((last + 11) * WEEK);
+        let missed: Vec<i64> = (0..last + 12)
+            .filter(|n| course.steps[*n as usize].seen.rom.iter().any(|r| r.outcome == RomOutcome::Missed))
+            .collect();
+        let expected = match period {
+            1 => vec![6, 7, 8, 9],
+            _ => vec![last + 5, last + 9],
+        };
+        assert_eq!(missed, expected, "period {period}");
+    }
+}
+
+#[test]
+fn stalled_above_the_cut_off_is_not_on_track() {
+    let scores = [18.0, 16.0, 14.0, 13.0, 13.0, 13.0, 13.0, 13.0, 13.0, 13.0];
+    for (drop, flagged) in [(0.0, true), (5.0, false)] {
+        let mut client = Client::new();
+        for (n, score) in scores.iter().enumerate() {
+            let score = if n == 0 { *score } else { score - drop };
+            client.week(KEPT, true, Some(score));
+        }
+        let course = client.at_slot(9);
+        let found = course.episodes.iter().any(|e| e.kind == FlagKind::NotOnTrack && e.why == Why::Plateau);
+        assert_eq!(found, flagged);
+        assert!(engagement(&course).is_empty(), "it never raises the other");
+        let last = course.steps[9].signal(SignalKind::RomTrajectory).evidence;
+        assert_eq!(last > 0.0, flagged, "{last}");
+    }
+}
+
+#[test]
+fn scores_never_move_the_engagement_probability() {
+    let mut calm = Client::new();
+    let mut worse = Client::new();
+    for n in 0..10 {
+        calm.week(KEPT, true, Some(10.0));
+        worse.week(KEPT, true, Some(10.0 + f64::from(n)));
+    }
+    // but that a client who gets better is excused from homework
+    calm.t.homework.clear();
+    worse.t.homework.clear();
+    let (a, b) = (calm.at_slot(9), worse.at_slot(9));
+    assert!(b.steps[9].probability > a.steps[9].probability);
+    let gap = a.steps[9].engagement_probability - b.steps[9].engagement_probability;
+    assert!(gap.abs() < 1e-12, "{gap}");
+}

@@ -18,7 +18,7 @@ use crate::fhir::read;
 use crate::fhir::search;
 use crate::pipeline::ingest::{Change, Gate, Traced};
 use crate::smart::scope::{Grant, Level, Right};
-use crate::store::{Allowed, Filter, Key, Match, Put, Query, Term, TermValue, Version};
+use crate::store::{Allowed, Filter, Key, Match, Put, Query, Term, Version};
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -246,7 +246,7 @@ impl Access {
                 found = resource().map(|resource| terms(static_kind(kind), &resource, &self.terms));
             }
             if let Some(found) = &found
-                && share.filters.iter().all(|filter| fits(filter, found))
+                && share.filters.iter().all(|filter| search::matches(filter, found))
             {
                 return true;
             }
@@ -406,24 +406,4 @@ fn filters(grant: &Grant, context: &TermContext) -> Option<Vec<Filter>> {
 
 fn static_kind(kind: &str) -> &'static str {
     crate::fhir::kinds::kind(kind).map_or("", |row| row.name)
-}
-
-fn fits(filter: &Filter, found: &[Term]) -> bool {
-    let matched = found.iter().filter(|term| term.param == filter.param).any(|term| {
-        filter.any.iter().any(|wanted| match (wanted, &term.value) {
-            (Match::Token { system, code }, TermValue::Token { system: has, code: is }) => {
-                let system_fits = match system.as_deref() {
-                    None => true,
-                    Some("") => has.is_none(),
-                    Some(system) => has.as_deref() == Some(system),
-                };
-                system_fits && code.as_ref().is_none_or(|code| code == is)
-            }
-            (Match::Reference(wanted), TermValue::Reference(is)) | (Match::Uri(wanted), TermValue::Uri(is)) => {
-                wanted == is
-            }
-            _ => false,
-        })
-    });
-    matched != filter.not
 }

@@ -9,7 +9,7 @@ use crate::config::Auth;
 use crate::error::{Error, Result};
 use crate::fhir::audit::Asker;
 use crate::fhir::bundle::{Target, Verb, pairs};
-use crate::fhir::outcome::IssueType;
+use crate::fhir::outcome::{Issue, IssueType};
 use crate::fhir::{check, xml};
 use crate::store::StoreError;
 use actix_web::http::Method;
@@ -125,8 +125,7 @@ async fn carry(state: &State, access: &Access, http: &HttpRequest, payload: web:
                 if verb == Verb::Patch && format::is_json_patch(headers) && !resource.is_array() {
                     return Err(Error::new(IssueType::Structure, "A JSON Patch is an array of operations."));
                 }
-                // Faults of what a patch would make stand nowhere in the patch.
-                source = (verb != Verb::Patch).then_some(Source { text: bytes, is_xml });
+                source = Some(Source { text: bytes, is_xml });
                 Some(resource)
             }
         }
@@ -149,7 +148,12 @@ async fn carry(state: &State, access: &Access, http: &HttpRequest, payload: web:
     };
     rest::answer(state, access, request).await.map_err(|mut error| {
         if let Some(source) = source {
-            source.locate("", error.issues.iter_mut());
+            // Of a patch alone what is about it: what it would make stands nowhere in it.
+            let of_body = |issue: &&mut Issue| {
+                let place = issue.expression.as_deref().unwrap_or_default();
+                verb != Verb::Patch || place.starts_with("$this") || place.starts_with("Parameters.")
+            };
+            source.locate("", error.issues.iter_mut().filter(of_body));
         }
         error
     })

@@ -284,6 +284,18 @@ pub fn unpack(mut resource: Value) -> Vec<Value> {
     out
 }
 
+/// Type and id of what a transaction (as an export tells deletions) or a batch deletes.
+#[must_use]
+pub fn deletions(resource: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    let told = text(resource, "/resourceType").as_deref() == Some("Bundle")
+        && matches!(text(resource, "/type").as_deref(), Some("transaction" | "batch"));
+    let entries = resource.get("entry").filter(|_| told).and_then(Value::as_array).into_iter().flatten();
+    let gone = entries.filter(|entry| text(entry, "/request/method").as_deref() == Some("DELETE"));
+    let named = gone.filter_map(|entry| text(entry, "/request/url"));
+    named.filter_map(|url| url.split_once('/').map(|(kind, id)| (kind.to_owned(), id.to_owned()))).collect()
+}
+
 /// `Patient?identifier=http://mrn|7`: a type, then a question.
 fn is_search(reference: &str) -> bool {
     reference.split_once('?').is_some_and(|(kind, _)| kind.bytes().all(|b| b.is_ascii_alphabetic()))

@@ -4,10 +4,10 @@ use super::Pipeline;
 use super::ingest::{Action, Done, Gate, Target, Write};
 use crate::error::{Error, Result};
 use crate::fhir::accept::{self, Aside};
+use crate::fhir::kinds::{Writer, kind};
 use crate::fhir::outcome::Issue;
-use crate::fhir::read;
 use crate::fhir::write::judgement;
-use crate::store::{HistoryOf, Key, Kind};
+use crate::store::{Key, Kind};
 use jiff::SignedDuration;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
@@ -34,9 +34,8 @@ pub struct Loadable {
     pub place: Place,
     pub kind: Kind,
     pub id: String,
-    pub resource: Value,
-    /// An export's word: not the version that stands.
-    pub superseded: bool,
+    /// `None`: it was deleted where it comes from.
+    pub resource: Option<Value>,
 }
 
 /// What became of a load so far.
@@ -50,6 +49,8 @@ pub struct Loaded {
     /// Types that are not kept, and how many of each.
     pub not_kept: BTreeMap<String, u64>,
     pub refused: u64,
+    /// Deleted, as where they come from.
+    pub deleted: u64,
 }
 
 impl Loaded {
@@ -66,10 +67,7 @@ impl Loaded {
         tell: &mut dyn FnMut(Place, &Issue),
     ) -> Option<Loadable> {
         match accept::bulk(&mut resource) {
-            Ok((kind, id)) => {
-                let superseded = read::take_superseded(&mut resource);
-                return Some(Loadable { place, kind, id, resource, superseded });
-            }
+            Ok((kind, id)) => return Some(Loadable { place, kind, id, resource: Some(resource) }),
             Err(Aside::NotKept(name)) => *self.not_kept.entry(name).or_default() += 1,
             Err(Aside::Ours(_)) => self.ours += 1,
             Err(Aside::Refused(issues)) => {
@@ -80,9 +78,20 @@ impl Loaded {
         None
     }
 
+    /// A deletion; those of findings, and of types that are not kept, are left aside without a word.
+    #[must_use]
+    pub fn deletion(place: Place, name: &str, id: String) -> Option<Loadable> {
+        let row = kind(name).filter(|row| row.writer == Writer::Others)?;
+        Some(Loadable { place, kind: row.name, id, resource: None })
+    }
+
     /// Counts one that was written.
     pub fn count(&mut self, status: u16) {
-        if status == 201 { self.created += 1 } else { self.stood += 1 }
+        match status {
+            201 => self.created += 1,
+            204 => self.deleted += 1,
+            _ => self.stood += 1,
+        }
     }
 }
 
@@ -120,17 +129,13 @@ impl Pipeline {
     ) -> Result<()> {
         let mut kept = Vec::with_capacity(part.len());
         for one in part {
-            if one.superseded && self.had(&one).await? {
-                loaded.stood += 1;
-                continue;
-            }
-            if one.kind != "Observation" {
+            let Some(resource) = one.resource.as_ref().filter(|_| one.kind == "Observation") else {
                 kept.push(one);
                 continue;
-            }
+            };
             // Its Flag may not be here yet: findings follow what is loaded.
             let latest = self.clock.now() + SignedDuration::from_secs(LEEWAY_SECONDS);
-            let faults = judgement::faults(&one.resource, one.kind, latest, &self.zone);
+            let faults = judgement::faults(resource, one.kind, latest, &self.zone);
             if !faults.is_empty() {
                 loaded.refused += 1;
                 faults.iter().for_each(|issue| tell(one.place, issue));
@@ -165,11 +170,14 @@ impl Pipeline {
             kind: one.kind,
             full_url: None,
             prefix: String::new(),
-            action: Action::Update {
-                target: Target::Id(one.id.clone()),
-                resource: one.resource.clone(),
-                if_match: None,
-                must_be_new: false,
+            action: match &one.resource {
+                Some(resource) => Action::Update {
+                    target: Target::Id(one.id.clone()),
+                    resource: resource.clone(),
+                    if_match: None,
+                    must_be_new: false,
+                },
+                None => Action::Bury { id: one.id.clone() },
             },
         };
         let mut tries = 0;
@@ -181,28 +189,6 @@ impl Pipeline {
                     tokio::time::sleep(PAUSE).await;
                 }
                 done => return done,
-            }
-        }
-    }
-
-    /// Whether a superseded version is here already: what it says, whatever `meta` says of it, is in the history.
-    async fn had(&self, one: &Loadable) -> Result<bool> {
-        let bare = |resource: &Value| {
-            let mut bare = resource.clone();
-            bare.as_object_mut().map(|fields| fields.shift_remove("meta"));
-            bare
-        };
-        let (key, wanted) = (Key { kind: one.kind, id: one.id.as_str().into() }, bare(&one.resource));
-        let mut after = None;
-        loop {
-            let page = self.store.history(HistoryOf::Instance(key.clone()), None, BATCH, after).await?;
-            let same = |json: &str| serde_json::from_str::<Value>(json).is_ok_and(|stored| bare(&stored) == wanted);
-            if page.versions.iter().any(|version| same(&version.json)) {
-                return Ok(true);
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(false);
             }
         }
     }

@@ -433,6 +433,8 @@ pub trait Tx: Send {
     async fn put(&mut self, puts: Vec<Put>) -> Result<()>;
     /// The superseded version of this key that its sender dated so, if one is kept: it came before.
     async fn dated(&mut self, key: &Key, sender_updated: Timestamp) -> Result<Option<u64>>;
+    /// When its sender last dated a version of this key that is deleted; where none was dated, when it was deleted here.
+    async fn last_dated(&mut self, key: &Key) -> Result<Option<Timestamp>>;
     /// Makes every client with facts due (a measure changed).
     async fn enqueue_all(&mut self, due: Timestamp) -> Result<u64>;
     /// Makes these clients due no later than `due`, and counts their generation up.

@@ -53,6 +53,32 @@ on_both! {
         patch(server, "/fhir/Patient/p", &[], &replace("/gender", &json!("male"))).await.expect(410);
     }
 
+    async fn faults_name_the_operation_and_where_it_is(server: &Server) {
+        server.put("/fhir/Patient/p", &patient("p")).await.expect(201);
+        let text = "[{\"op\": \"replace\", \"path\": \"/gender\", \"value\": \"male\"},\n {\"op\": \"replace\", \"path\": \"/name/0/family\", \"value\": 7}]";
+        let send = async |kind: &str, text: &str| server.send(Method::PATCH, "/fhir/Patient/p", &[("content-type", kind)], Some(text.as_bytes().to_vec())).await;
+        let json_patch = "application/json-patch+json";
+        // Of what came out.
+        let made = send(json_patch, text).await;
+        assert!(made.status.is_client_error(), "{}", made.text);
+        assert_eq!(made.issues()[0].1, "Patient.name[0].family");
+        assert!(made.text.contains("operation 1 of the patch, /name/0/family") && made.text.contains("line 2, column 2"), "{}", made.text);
+        // Of the patch itself.
+        let nowhere = send(json_patch, &text.replace("/name/0/family", "/photo/3/title")).await.expect(422);
+        assert_eq!(nowhere.issues()[0].1, "$this[1]");
+        assert!(nowhere.text.contains("Operation 1 of the patch (/photo/3/title)") && nowhere.text.contains("line 2, column 2"), "{}", nowhere.text);
+        let none = send(json_patch, &text.replace("\"replace\", \"path\": \"/name", "\"fly\", \"path\": \"/name")).await.expect(400);
+        assert_eq!(none.issues()[0].1, "$this[1]");
+        assert!(none.text.contains("Operation 1") && none.text.contains("line 2, column 2"), "{}", none.text);
+        let parameters = fhirpath("Patient.gender", &json!({"valueCode": "nobody"}));
+        let made = send("application/fhir+json", &format!("\n{parameters}")).await.expect(422);
+        assert_eq!(made.issues()[0].1, "Patient.gender");
+        assert!(made.text.contains("operation 0 of the patch, Patient.gender") && made.text.contains("line 2"), "{}", made.text);
+        let nowhere = send("application/fhir+json", &parameters.to_string().replace("Patient.gender", "Patient.photo[2].title")).await.expect(422);
+        assert!(nowhere.issues()[0].1 == "Parameters.parameter[0]" && nowhere.text.contains("(Patient.photo[2].title)"), "{}", nowhere.text);
+        assert_eq!(server.get("/fhir/Patient/p").await.json()["gender"], "female");
+    }
+
     async fn conditional_patches(server: &Server) {
         let of = |id: &str, mrn: &str| json!({"resourceType": "Patient", "id": id, "identifier": [{"system": "urn:mrn", "value": mrn}], "active": true});
         server.push(&[of("a", "1"), of("b", "2"), of("c", "2")]).await;

@@ -5,19 +5,18 @@ use crate::api::State;
 use crate::api::access::Access;
 use crate::api::audit;
 use crate::error::{Error, Result};
-use crate::fhir;
 use crate::fhir::audit::Interaction;
 use crate::fhir::bundle::pairs;
 use crate::fhir::kinds::{KINDS, KindRow, Writer, in_compartment};
 use crate::fhir::outcome::IssueType;
 use crate::fhir::parameters::relative;
-use crate::fhir::{search, time};
+use crate::fhir::{read, search, time};
 use crate::smart::scope::Right;
 use crate::store::{Filter, HistoryOf, Key, Kind, Match, Prefix, Query, Version};
 use actix_web::web::Data;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +79,7 @@ pub async fn members(state: &State, access: &Access, id: &str) -> Result<Vec<Arc
 ///
 /// # Errors
 /// 400 for what cannot be, 403 for a type that the scopes do not cover.
-pub fn read(state: &State, access: &Access, pairs: &[(String, String)], of: Of, lenient: bool) -> Result<Asked> {
+pub fn asked(state: &State, access: &Access, pairs: &[(String, String)], of: Of, lenient: bool) -> Result<Asked> {
     let patients = !matches!(of, Of::System);
     let bad = |text: String| Error::new(IssueType::Value, text).with_status(400);
     let mut since = None;
@@ -190,9 +189,7 @@ pub async fn run(
         job.progress(format!("{}, type {} of {count}", row.name, n + 1));
         files.extend(of_kind(&state, &access, &asked, row, &mut clients).await?);
     }
-    if let Some(since) = asked.since {
-        files.extend(deleted(&state, &access, &asked, since).await?);
-    }
+    files.extend(deleted(&state, &access, &asked).await?);
     // Before anything can be had: whose data is in it.
     for client in clients {
         access.note_client(&client);
@@ -260,12 +257,8 @@ async fn found(
                 continue;
             }
             clients.extend(version.client.clone());
-            for text in sent.superseded(state, row, version, asked.since).await? {
+            for text in sent.lines(state, row, version, asked.since).await? {
                 out.push(&text)?;
-            }
-            match sent.told(state, row, version).await? {
-                Some(text) => out.push(&text)?,
-                None => out.push(&version.json)?,
             }
         }
         // One event for each client is kept at the end.
@@ -284,87 +277,112 @@ struct Sent {
     clients: HashMap<Arc<str>, HashMap<Arc<str>, Versions>>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Versions {
     current: Option<Timestamp>,
     /// Number, and the sender's time, in the order of arrival.
-    superseded: Vec<(u64, Option<Timestamp>)>,
+    superseded: BTreeMap<u64, Option<Timestamp>>,
 }
 
 impl Sent {
-    async fn of(&mut self, state: &State, row: &KindRow, version: &Version) -> Result<Option<&Versions>> {
-        let (Some(client), true) = (&version.client, row.timeline && row.writer == Writer::Others) else {
+    /// Of all clients to whom the version belongs: each may know of others.
+    async fn of(&mut self, state: &State, row: &KindRow, version: &Version) -> Result<Option<Versions>> {
+        if !row.timeline || row.writer != Writer::Others {
             return Ok(None);
-        };
-        if !self.clients.contains_key(client) {
-            let mut mine: HashMap<Arc<str>, Versions> = HashMap::new();
-            for event in state.pipeline.store.events(client).await?.into_iter().filter(|one| one.key.kind == row.name) {
-                let versions = mine.entry(event.key.id).or_default();
-                match (event.current, event.deleted) {
-                    (true, _) => versions.current = event.sender_updated,
-                    (false, false) => versions.superseded.push((event.version, event.sender_updated)),
-                    (false, true) => versions.superseded.clear(),
-                }
-            }
-            self.clients.insert(Arc::clone(client), mine);
         }
-        Ok(self.clients.get(client).and_then(|mine| mine.get(&version.key.id)))
+        let mut all: Option<Versions> = None;
+        for client in read::clients_of(row.name, version.client.as_deref(), &version.json) {
+            let client: Arc<str> = client.into();
+            if !self.clients.contains_key(&client) {
+                self.clients.insert(Arc::clone(&client), known_of(state, row.name, &client).await?);
+            }
+            let mine = self.clients.get(&client).and_then(|mine| mine.get(&version.key.id));
+            match (&mut all, mine) {
+                (Some(all), Some(mine)) => all.superseded.extend(&mine.superseded),
+                (None, Some(mine)) => all = Some(mine.clone()),
+                (_, None) => {}
+            }
+        }
+        Ok(all)
     }
 
-    /// Earlier versions, each marked as such, to stand before the one that is current.
-    async fn superseded(
+    /// Earlier versions, each marked as such, then the one that is current.
+    async fn lines(
         &mut self,
         state: &State,
         row: &KindRow,
         version: &Version,
         since: Option<Timestamp>,
     ) -> Result<Vec<String>> {
-        let Some(versions) = self.of(state, row, version).await? else { return Ok(Vec::new()) };
+        let Some(versions) = self.of(state, row, version).await? else { return Ok(vec![version.json.to_string()]) };
         let mut out = Vec::new();
         for (number, sent) in &versions.superseded {
             let Some(earlier) = state.pipeline.store.read_version(&version.key, *number).await? else { continue };
             if earlier.deleted || since.is_some_and(|since| earlier.updated < since) {
                 continue;
             }
-            if let Ok(mut resource) = serde_json::from_str::<Value>(&earlier.json) {
-                fhir::read::say_sent(&mut resource, *sent);
-                fhir::read::say_superseded(&mut resource);
-                out.push(resource.to_string());
-            }
+            out.extend(said(&earlier, |resource| {
+                read::say_sent(resource, *sent);
+                read::say_superseded(resource, *number);
+            }));
         }
+        out.extend(said(version, |resource| {
+            read::say_sent(resource, versions.current);
+            read::unsay_superseded(resource);
+        }));
         Ok(out)
-    }
-
-    /// The resource with that said; `None`: as it is.
-    async fn told(&mut self, state: &State, row: &KindRow, version: &Version) -> Result<Option<String>> {
-        if version.client.is_none() || !row.timeline || row.writer != Writer::Others {
-            return Ok(None);
-        }
-        let sent = self.of(state, row, version).await?.and_then(|versions| versions.current);
-        Ok(serde_json::from_str(&version.json).ok().map(|mut resource: Value| {
-            fhir::read::say_sent(&mut resource, sent);
-            resource.to_string()
-        }))
     }
 }
 
-/// What was deleted since, as Bundles that would delete it elsewhere too.
-async fn deleted(state: &State, access: &Access, asked: &Asked, since: Timestamp) -> Result<Option<OneFile>> {
+fn said(version: &Version, say: impl FnOnce(&mut Value)) -> Option<String> {
+    let mut resource = serde_json::from_str(&version.json).ok()?;
+    say(&mut resource);
+    Some(resource.to_string())
+}
+
+async fn known_of(state: &State, kind: Kind, client: &str) -> Result<HashMap<Arc<str>, Versions>> {
+    let mut mine: HashMap<Arc<str>, Versions> = HashMap::new();
+    let mut gone: HashMap<Arc<str>, u64> = HashMap::new();
+    for event in state.pipeline.store.events(client).await?.into_iter().filter(|one| one.key.kind == kind) {
+        let versions = mine.entry(Arc::clone(&event.key.id)).or_default();
+        match (event.current, event.deleted) {
+            (true, _) => versions.current = event.sender_updated,
+            (false, false) => drop(versions.superseded.insert(event.version, event.sender_updated)),
+            (false, true) => drop(gone.insert(event.key.id, event.version)),
+        }
+    }
+    // What was before a deletion never was.
+    for (id, deletion) in gone {
+        if let Some(versions) = mine.get_mut(&id) {
+            versions.superseded.retain(|number, _| *number > deletion);
+        }
+    }
+    Ok(mine)
+}
+
+/// What is deleted, as Bundles that delete it elsewhere too: since then; or, where all is asked for, the Patients, for
+/// what else is stored of them would otherwise be about somebody.
+async fn deleted(state: &State, access: &Access, asked: &Asked) -> Result<Option<OneFile>> {
     let mut out = Lines::new()?;
-    for row in &asked.kinds {
+    let wanted = |row: &&&'static KindRow| asked.since.is_some() || row.name == "Patient";
+    for row in asked.kinds.iter().filter(wanted) {
         let mut seen: HashSet<Key> = HashSet::new();
         let mut after = None;
         loop {
-            let page = state.pipeline.store.history(HistoryOf::Type(row.name), Some(since), PAGE, after).await?;
-            let gone: Vec<Value> = page
-                .versions
-                .iter()
-                // Newest first: the first version of a key is the one that stands.
-                .filter(|version| seen.insert(version.key.clone()) && version.deleted)
-                .filter(|version| asked.of.has(version.client.as_ref()))
-                .filter(|version| access.sees_by(version, Right::Read))
-                .map(|Version { key, .. }| json!({"request": {"method": "DELETE", "url": format!("{}/{}", key.kind, key.id)}}))
-                .collect();
+            let page = state.pipeline.store.history(HistoryOf::Type(row.name), asked.since, PAGE, after).await?;
+            let mut gone: Vec<Value> = Vec::new();
+            for version in page.versions.iter().filter(|version| version.deleted) {
+                let mine = asked.of.has(version.client.as_ref()) && access.sees_by(version, Right::Read);
+                if !mine || !seen.insert(version.key.clone()) {
+                    continue;
+                }
+                // It may have come back since.
+                let stands = state.pipeline.store.read(&version.key).await?;
+                if stands.is_some_and(|stands| stands.deleted) {
+                    let url = format!("{}/{}", version.key.kind, version.key.id);
+                    gone.push(json!({"request": {"method": "DELETE", "url": url}}));
+                }
+            }
             if !gone.is_empty() {
                 out.push(&json!({"resourceType": "Bundle", "type": "transaction", "entry": gone}).to_string())?;
             }

@@ -7,7 +7,7 @@ use crate::api::State;
 use crate::api::access::Access;
 use crate::api::http::body;
 use crate::error::{Error, Result};
-use crate::fhir::bundle::unpack;
+use crate::fhir::bundle::{deletions, unpack};
 use crate::fhir::check::{self, Limits};
 use crate::fhir::outcome::{Issue, IssueType, operation_outcome};
 use crate::pipeline::load::{BATCH, Loaded, Place};
@@ -57,6 +57,8 @@ async fn run(
         let place = Place { file: 0, line: n as u64 + 1 };
         match check::parse(line, Limits::default()) {
             Ok(resource) => {
+                let gone = deletions(&resource);
+                batch.extend(gone.into_iter().filter_map(|(kind, id)| Loaded::deletion(place, &kind, id)));
                 batch.extend(unpack(resource).into_iter().filter_map(|one| loaded.check(place, one, &mut tell)));
             }
             Err(issue) => {
@@ -76,8 +78,11 @@ async fn run(
         errors.push(&operation_outcome(&[issue]).to_string())?;
     }
     let file = errors.end(Part::Error, "OperationOutcome", None)?;
-    let Loaded { created, stood, ours, not_kept, refused } = loaded;
-    let summary = json!({"https://tautline.example/fhir/import": {
+    let Loaded { created, stood, ours, not_kept, refused, deleted } = loaded;
+    let mut summary = json!({"https://tautline.example/fhir/import": {
         "created": created, "updatedOrUnchanged": stood, "findingsLeftOut": ours, "refused": refused, "otherTypes": not_kept}});
+    if deleted > 0 {
+        summary["https://tautline.example/fhir/import"]["deleted"] = json!(deleted);
+    }
     Ok((file.into_iter().collect(), Some(summary)))
 }

@@ -127,7 +127,7 @@ async fn kick_off(state: &Data<State>, http: &HttpRequest, payload: web::Payload
         .headers()
         .get_all("prefer")
         .any(|value| value.to_str().is_ok_and(|text| text.contains("handling=lenient")));
-    let asked = export::read(state, &access, &pairs, of, lenient)?;
+    let asked = export::asked(state, &access, &pairs, of, lenient)?;
     let line = format!("{}{}", state.config.base_url, http.uri().path_and_query().map_or("", |whole| whole.as_str()));
     let access = Arc::new(access);
     let job = state.bulk.start(&access, line, state.pipeline.clock.as_ref())?;

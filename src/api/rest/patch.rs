@@ -89,10 +89,27 @@ pub(super) async fn patched(state: &State, access: &Access, request: &Request) -
         json: Some(Arc::clone(&current.json)),
     });
     let id = current.key.id.to_string();
-    let resource = checked(row.name, Some(resource), &request.prefix, Some(&id))?;
+    let resource = checked(row.name, Some(resource), &request.prefix, Some(&id))
+        .map_err(|error| blamed(error, &patch, request, row.name))?;
     let action = Action::Patch { id, resource, version: current.version };
     let (full_url, prefix) = (request.full_url.clone(), request.prefix.clone());
     Ok(Patched { write: Write { kind: row.name, full_url, prefix, action }, unchanged })
+}
+
+/// Of faults in what came out: which operation made them, and where that is.
+fn blamed(mut error: Error, patch: &Patch, request: &Request, kind: &str) -> Error {
+    let root = if request.prefix.is_empty() { kind.to_owned() } else { format!("{}resource", request.prefix) };
+    for issue in &mut error.issues {
+        let element = issue.expression.as_deref().and_then(|whole| whole.strip_prefix(&*root)?.strip_prefix('.'));
+        let Some((place, number, path)) = element.and_then(|element| patch.blamed(element)) else { continue };
+        issue.diagnostics = format!("{} (After operation {number} of the patch, {path}.)", issue.diagnostics);
+        let mut there = Issue::error(IssueType::Invalid, "").at(place);
+        if let Some(source) = &request.source {
+            source.locate("", std::iter::once(&mut there));
+        }
+        issue.place = there.place;
+    }
+    error
 }
 
 /// `before` loses what we stamped on it: the moment of our own write is not the sender's.

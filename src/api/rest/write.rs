@@ -130,11 +130,17 @@ pub(super) fn checked(kind: &str, body: Option<Value>, prefix: &str, id: Option<
 }
 
 /// An older version that came late changed nothing of what stands: said where an outcome is asked for.
-fn remarks(version: u64, late: Option<u64>) -> Vec<Issue> {
+fn remarks(version: u64, late: Option<u64>, deleted: bool) -> Vec<Issue> {
     let text = |late| {
+        let (than, again) = if deleted {
+            let again = "; sent without meta.lastUpdated, or dated later, it would bring the resource back";
+            ("what has been deleted since", again)
+        } else {
+            ("what stands", "")
+        };
         format!(
-            "What was sent is older (meta.lastUpdated) than what stands: it is kept in history as version {late}, and \
-             version {version} stands."
+            "What was sent is older (meta.lastUpdated) than {than}: it is kept in history as version {late}, and \
+             version {version} stands{again}."
         )
     };
     let issue = |late| Issue { severity: Severity::Information, ..Issue::error(IssueType::Informational, text(late)) };
@@ -149,9 +155,12 @@ pub(super) fn respond(base: &str, prefer: Prefer, done: Done) -> Response {
         (204, Some(Return::OperationOutcome)) => (200, Some(operation_outcome(&[]).to_string().into())),
         _ => (status, json),
     };
+    let outcome = |deleted| Some(operation_outcome(&remarks(version, late, deleted)).to_string().into());
     let body = match (prefer.answer.unwrap_or(Return::Representation), json) {
         (Return::Representation, Some(json)) => Some(json),
-        (Return::OperationOutcome, Some(_)) => Some(operation_outcome(&remarks(version, late)).to_string().into()),
+        (Return::OperationOutcome, Some(_)) => outcome(false),
+        // Nothing stands that could be given back.
+        (Return::Representation | Return::OperationOutcome, None) if late.is_some() => outcome(true),
         _ => None,
     };
     if version == 0 {

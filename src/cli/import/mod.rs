@@ -130,6 +130,9 @@ fn cause(error: &crate::error::Error) -> String {
 
 fn summary(loaded: &Loaded, took: Duration) -> String {
     let mut out = format!("{} resources new, {} updated or there already", loaded.created, loaded.stood);
+    if loaded.deleted > 0 {
+        out.push_str(&format!(", {} deleted", loaded.deleted));
+    }
     if loaded.ours > 0 {
         out.push_str(&format!(", {} findings left out (this server makes its own)", loaded.ours));
     }

@@ -1,7 +1,7 @@
 //! Files into batches of checked resources.
 
 use crate::cli::backtest::input::{self, Faults};
-use crate::fhir::bundle::unpack;
+use crate::fhir::bundle::{deletions, unpack};
 use crate::fhir::check::{self, Limits};
 use crate::fhir::outcome::Issue;
 use crate::pipeline::load::{BATCH, Loadable, Loaded, Place};
@@ -72,7 +72,10 @@ impl Reader<'_> {
             let limits = Limits { body_bytes_max: LINE_BYTES_MAX, ..Limits::default() };
             match check::parse(&bytes, limits) {
                 Ok(resource) if input::is_label(&resource) => {}
-                Ok(resource) => unpack(resource).into_iter().for_each(|one| self.one(Place { file, line }, one)),
+                Ok(resource) => {
+                    self.gone(Place { file, line }, &resource);
+                    unpack(resource).into_iter().for_each(|one| self.one(Place { file, line }, one));
+                }
                 Err(issue) => self.refused(Place { file, line }, &issue),
             }
         }
@@ -85,6 +88,7 @@ impl Reader<'_> {
         let limits = Limits { body_bytes_max: DOCUMENT_BYTES_MAX, nodes_max: usize::MAX, ..Limits::default() };
         match check::parse(&bytes, limits) {
             Ok(resource) => {
+                self.gone(Place { file, line: 0 }, &resource);
                 for (line, one) in (1..).zip(unpack(resource)) {
                     self.one(Place { file, line }, one);
                 }
@@ -103,6 +107,11 @@ impl Reader<'_> {
         if self.batch.len() >= BATCH {
             self.flush();
         }
+    }
+
+    fn gone(&mut self, place: Place, resource: &serde_json::Value) {
+        let gone = deletions(resource).into_iter();
+        self.batch.extend(gone.filter_map(|(kind, id)| Loaded::deletion(place, &kind, id)));
     }
 
     fn refused(&mut self, place: Place, issue: &Issue) {

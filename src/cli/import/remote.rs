@@ -51,17 +51,22 @@ impl Remote {
         loaded: &mut Loaded,
         tell: &mut (dyn FnMut(Place, &Issue) + Send),
     ) -> Result<(), String> {
-        let entry = |one: &Loadable| json!({"request": {"method": "PUT", "url": format!("{}/{}", one.kind, one.id)}, "resource": one.resource});
-        let bundle =
-            json!({"resourceType": "Bundle", "type": "batch", "entry": batch.iter().map(entry).collect::<Vec<_>>()});
+        let sent: Vec<Value> = batch.iter().flat_map(entries_of).collect();
+        let bundle = json!({"resourceType": "Bundle", "type": "batch", "entry": sent});
         let answer = self.post(&bundle.to_string()).await?;
         let entries = answer.get("entry").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        if entries.len() != batch.len() {
+        if entries.len() != sent.len() {
             return Err("the server did not answer each entry.".into());
         }
+        // The last entry of each tells.
+        let mut ends = 0;
+        let told = batch.iter().map(|one| {
+            ends += entries_of(one).len();
+            (one, &entries[ends - 1])
+        });
         // A server that could not keep some asks to be tried again.
         let mut again: BTreeMap<u16, usize> = BTreeMap::new();
-        for (one, entry) in batch.iter().zip(entries) {
+        for (one, entry) in told {
             let response = entry.get("response").cloned().unwrap_or_default();
             let status = response
                 .get("status")
@@ -69,7 +74,7 @@ impl Remote {
                 .and_then(|text| text.get(..3)?.parse().ok())
                 .unwrap_or(0);
             match status {
-                200 | 201 => loaded.count(status),
+                200 | 201 | 204 => loaded.count(status),
                 500.. | 429 | 401 | 403 | 0 => *again.entry(status).or_default() += 1,
                 _ => {
                     loaded.refused += 1;
@@ -109,6 +114,22 @@ impl Remote {
             }
         }
         Err("the server asked to wait too often.".into())
+    }
+}
+
+/// What is sent of one. A Patient who was deleted is to be known as deleted where nobody has heard of them: so there is
+/// first one, dated before any, that an instance which stands or was deleted already is not changed by.
+fn entries_of(one: &Loadable) -> Vec<Value> {
+    let url = format!("{}/{}", one.kind, one.id);
+    let put = |resource: &Value| json!({"request": {"method": "PUT", "url": url}, "resource": resource});
+    match &one.resource {
+        Some(resource) => vec![put(resource)],
+        None => {
+            let unheard =
+                json!({"resourceType": "Patient", "id": one.id, "meta": {"lastUpdated": "1900-01-01T00:00:00Z"}});
+            let first = (one.kind == "Patient").then(|| put(&unheard));
+            first.into_iter().chain([json!({"request": {"method": "DELETE", "url": url}})]).collect()
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! FHIRPath Patch: Parameters of operations add, insert, delete, replace, move.
 
 use super::path::{At, Place, Step, is_choice, parse, places, value, value_mut};
-use super::{OPERATIONS_MAX, too_many, within};
+use super::{OPERATIONS_MAX, clip, too_many, within};
 use crate::fhir::definitions::{Shape, Type, resource_type, type_at};
 use crate::fhir::outcome::{Issue, IssueType};
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 pub struct Operation {
     number: usize,
     kind: Kind,
-    path: String,
+    pub(super) path: String,
     name: String,
     /// The parameter that holds the value.
     value: Value,
@@ -38,7 +38,7 @@ pub(super) fn read(body: &Value) -> Result<Vec<Operation>, Issue> {
 }
 
 fn operation(number: usize, parameter: &Value) -> Result<Operation, Issue> {
-    let place = format!("Parameters.parameter[{number}]");
+    let place = place(number);
     let wrong = |what: &str| Issue::error(IssueType::Structure, format!("A FHIRPath Patch needs {what}.")).at(&*place);
     if parameter.get("name").and_then(Value::as_str) != Some("operation") {
         return Err(wrong("parameters named operation"));
@@ -80,6 +80,22 @@ fn operation(number: usize, parameter: &Value) -> Result<Operation, Issue> {
     })
 }
 
+/// Where in the document an operation is.
+pub(super) fn place(number: usize) -> String {
+    format!("Parameters.parameter[{number}]")
+}
+
+/// The element that an operation is about, as far as names and numbers lead, without the type.
+pub(super) fn element(operation: &Operation) -> String {
+    let plain = operation.path.split(".where(").next().unwrap_or_default();
+    let inside = plain.split_once('.').map_or("", |(_, inside)| inside);
+    match operation.kind {
+        Kind::Add if inside.is_empty() => operation.name.clone(),
+        Kind::Add => format!("{inside}.{}", operation.name),
+        _ => inside.to_owned(),
+    }
+}
+
 /// `valueQuantity` of a parameter as (`Quantity`, the value).
 fn datum(parameter: &Value) -> Option<(&str, &Value)> {
     parameter.as_object()?.iter().find_map(|(key, value)| Some((key.strip_prefix("value")?, value)))
@@ -89,8 +105,9 @@ pub(super) fn apply(operations: &[Operation], resource: &mut Value) -> Result<()
     for operation in operations {
         let done = one(operation, resource);
         done.map_err(|why| {
-            let text = format!("Operation {} of the patch was not possible: {why}.", operation.number);
-            Issue::error(IssueType::Processing, text).at(format!("Parameters.parameter[{}]", operation.number))
+            let (number, path) = (operation.number, clip(&operation.path));
+            let text = format!("Operation {number} of the patch ({path}) was not possible: {why}.");
+            Issue::error(IssueType::Processing, text).at(place(number))
         })?;
         within(resource)?;
     }

@@ -56,6 +56,34 @@ pub fn apply(patch: &Patch, resource: &mut Value) -> Result<(), Issue> {
     }
 }
 
+impl Patch {
+    /// The last operation that is about `element` (`name[0].family`), or about something around it: where in the patch
+    /// it is, its number and path.
+    #[must_use]
+    pub fn blamed(&self, element: &str) -> Option<(String, usize, String)> {
+        let about = |own: &str| {
+            let rest = element.strip_prefix(own);
+            !own.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        match self {
+            Self::Json(patch) => {
+                let number = patch.0.iter().rposition(|operation| about(&json::element(operation)))?;
+                Some((json::place(number), number, clip(patch.0[number].path().as_str())))
+            }
+            Self::Fhirpath(operations) => {
+                let number = operations.iter().rposition(|operation| about(&fhirpath::element(operation)))?;
+                Some((fhirpath::place(number), number, clip(&operations[number].path)))
+            }
+            Self::Merge(_) => None,
+        }
+    }
+}
+
+/// A path as it may be said back: printable, short.
+fn clip(path: &str) -> String {
+    path.chars().filter(char::is_ascii_graphic).take(100).collect()
+}
+
 fn inside(binary: &Value) -> Result<Value, Issue> {
     let expected = |what: &str| Issue::error(IssueType::Structure, format!("A patch in a Bundle needs {what}."));
     if binary.get("contentType").and_then(Value::as_str) != Some("application/json-patch+json") {

@@ -66,8 +66,12 @@ impl Wanted {
         for cell in under.split('.').chain(path.split('.')).filter(|cell| !cell.is_empty()) {
             let mut parts = cell.split('[');
             let name = parts.next().unwrap_or_default().trim_end_matches("[x]").to_owned();
-            let mut here = self.step(nodes[nodes.len() - 1], |node| &mut node.fields, name);
-            nodes.push(here);
+            let mut here = nodes[nodes.len() - 1];
+            // `$this[2]`: of the outermost, which is a list.
+            if name != "$this" {
+                here = self.step(here, |node| &mut node.fields, name);
+                nodes.push(here);
+            }
             for index in parts.filter_map(|part| part.trim_end_matches(']').parse().ok()) {
                 here = self.step(here, |node| &mut node.items, index);
                 nodes.push(here);

@@ -91,7 +91,8 @@ pub fn sender_updated(resource: &Value) -> Option<Timestamp> {
 }
 
 /// In `meta` of what a Tautline exports: a version that another one has superseded, there because it tells something (a
-/// session was moved). The version that stands follows it.
+/// session was moved). The version that stands follows it. It keeps the mark where it is imported, so that the same
+/// import again knows it.
 pub const SUPERSEDED: &str = "https://tautline.example/fhir/StructureDefinition/superseded";
 
 /// Says in `meta` what was sent.
@@ -103,19 +104,21 @@ pub fn say_sent(resource: &mut Value, sent: Option<Timestamp>) {
     say(resource, SENT, Some(extension));
 }
 
-/// Marks a version that does not stand any more.
-pub fn say_superseded(resource: &mut Value) {
-    say(resource, SUPERSEDED, Some(serde_json::json!({"url": SUPERSEDED, "valueBoolean": true})));
+/// Marks a version that does not stand any more by its number.
+pub fn say_superseded(resource: &mut Value, number: u64) {
+    say(resource, SUPERSEDED, Some(serde_json::json!({"url": SUPERSEDED, "valuePositiveInt": number})));
 }
 
-/// Whether it is marked so; the mark is gone afterwards.
-pub fn take_superseded(resource: &mut Value) -> bool {
+/// Takes the mark off: it stands.
+pub fn unsay_superseded(resource: &mut Value) {
+    say(resource, SUPERSEDED, None);
+}
+
+/// Whether it is marked so, and its number where it was exported; earlier releases did not tell that.
+pub fn superseded(resource: &Value) -> Option<Option<u64>> {
     let said = resource.pointer("/meta/extension").and_then(Value::as_array);
-    let marked = said.into_iter().flatten().any(|one| json::text(one, "url") == Some(SUPERSEDED));
-    if marked {
-        say(resource, SUPERSEDED, None);
-    }
-    marked
+    let mark = said.into_iter().flatten().find(|one| json::text(one, "url") == Some(SUPERSEDED))?;
+    Some(mark.get("valuePositiveInt").and_then(Value::as_u64))
 }
 
 fn say(resource: &mut Value, url: &str, extension: Option<Value>) {

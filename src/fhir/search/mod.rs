@@ -2,9 +2,11 @@
 
 mod filter;
 mod include;
+mod judge;
 mod value;
 
 pub use include::Include;
+pub use judge::{fits, matches};
 
 use super::definitions::resource_type;
 use super::outcome::{Issue, IssueType};
@@ -83,6 +85,11 @@ pub fn read(
         return Err(vec![Issue::error(IssueType::TooCostly, format!("A search takes at most {VALUES_MAX} values."))]);
     }
     for (key, value) in pairs {
+        if key.contains('\0') || value.contains('\0') {
+            // No stored text has one, and a database may take it for the text's end.
+            issues.push(bad(key, "text without NUL characters"));
+            continue;
+        }
         match one(&mut search, key, value, context) {
             Ok(Used::Yes) => search.used.push((key.clone(), value.clone())),
             Ok(Used::Quietly) => {}

@@ -15,10 +15,11 @@ use crate::fhir::kinds::kind;
 use crate::fhir::parameters::{TermContext, terms};
 use crate::fhir::read;
 use crate::fhir::write::judgement;
-use crate::store::{Head, Key, Method, Put, Sharer, StoreError};
+use crate::store::{Head, HistoryOf, Key, Method, Put, Sharer, StoreError, Tx, Version};
 use jiff::{SignedDuration, Timestamp};
 use plan::{Check, Plan, Work, twice};
-use stamp::echoes;
+use serde_json::Value;
+use stamp::{claimed, echoes, repeats_stamp, says_the_same, says_the_same_but_meta};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ use std::sync::Arc;
 const TRIES_MAX: usize = 5;
 /// A burst of writes about one client is assessed once: the worker waits this long, milliseconds.
 const DEBOUNCE_MS: i64 = 50;
+/// Versions of one resource that are looked through at once.
+const VERSIONS_AT_ONCE: usize = 500;
 
 impl Pipeline {
     /// [`Pipeline::write_by`] ourselves: nobody is asked, nothing is traced.
@@ -86,17 +89,22 @@ impl Pipeline {
         for plan in plans {
             let head = heads.get(&plan.key);
             let trace = admitted(gate, &plan, head)?;
-            let (mut put, mut one) = self.carry_out(plan, head, now, &context)?;
-            if let Some(late) = put.as_ref().filter(|put| put.behind)
-                && let Some(dated) = late.sender_updated
-                && let Some(version) = tx.dated(&late.key, dated).await?
+            let late = self.late(tx.as_mut(), &plan, head).await?;
+            let (mut put, mut one) = self.carry_out(plan, head, late, now, &context)?;
+            if let Some(behind) = put.as_ref().filter(|put| put.behind)
+                && let Some(dated) = behind.sender_updated
+                && let Some(version) = tx.dated(&behind.key, dated).await?
             {
                 // It came before: the same bundle again changes nothing.
                 one.late = Some(version);
                 put = None;
             }
+            traced.extend(trace.map(|trace| Traced {
+                changed: put.is_some(),
+                created: trace.created && one.late.is_none(),
+                ..trace
+            }));
             done.push(one);
-            traced.extend(trace.map(|trace| Traced { changed: put.is_some(), ..trace }));
             if let Some(put) = put {
                 if kind(put.key.kind).is_some_and(|row| row.timeline) {
                     clients.extend(put.client.clone());
@@ -134,6 +142,7 @@ impl Pipeline {
         &self,
         plan: Plan,
         head: Option<&Head>,
+        late: Late,
         now: Timestamp,
         context: &TermContext,
     ) -> Result<(Option<Put>, Done)> {
@@ -154,30 +163,18 @@ impl Pipeline {
                 );
                 Ok((None, done))
             }
-            Work::Delete { check } => {
+            Work::Delete { bury: true, .. } if head.is_none() => {
+                let client: Option<Arc<str>> = Some(Arc::clone(&key.id));
+                Ok(deletion(key, 1, client, Vec::new(), now))
+            }
+            Work::Delete { check, .. } => {
                 check.holds(head, &prefix)?;
                 let Some(head) = head.filter(|head| !head.deleted) else {
                     let none = Done { key: key.clone(), version: 0, updated: now, status: 204, json: None, late: None };
                     return Ok((None, none));
                 };
-                let put = Put {
-                    version: head.last_version + 1,
-                    updated: now,
-                    sender_updated: None,
-                    deleted: true,
-                    method: Method::Delete,
-                    json: Arc::from(""),
-                    client: head.client.clone(),
-                    sharers: sharers(&clients_before(head), |_| None),
-                    event: None,
-                    hash: [0; 16],
-                    terms: Vec::new(),
-                    behind: false,
-                    key,
-                };
-                let (key, version) = (put.key.clone(), put.version);
-                let done = Done { key, version, updated: now, status: 204, json: None, late: None };
-                Ok((Some(put), done))
+                let others = sharers(&clients_before(head), |_| None);
+                Ok(deletion(key, head.last_version + 1, head.client.clone(), others, now))
             }
             Work::Put { mut resource, method, check } => {
                 check.holds(head, &prefix)?;
@@ -185,18 +182,33 @@ impl Pipeline {
                 if let Some(head) = head.filter(|head| !head.deleted && head.hash == hash) {
                     return Ok((None, kept(head, 200)));
                 }
+                if let (Late::Is(version), Some(head)) = (late, head) {
+                    return Ok((None, Done { late: Some(version), ..kept(head, 200) }));
+                }
                 // Whoever has read the version that stands (If-Match, or our own meta sent back) writes after it.
                 let follows = matches!(check, Check::Stands(Expected::Version(_)))
                     || head.is_some_and(|head| echoes(&resource, head));
                 let sender_updated = read::sender_updated(&resource).filter(|_| !follows);
-                let behind = head.is_some_and(|head| {
-                    !head.deleted
-                        && matches!((sender_updated, head.sender_updated), (Some(new), Some(old)) if new < old)
-                });
+                // Nothing new, and not dated anew: what was read and sent back.
+                if let Some(head) = head.filter(|head| !head.deleted && sender_updated.is_none())
+                    && (follows || head.sender_updated.is_some())
+                    && says_the_same(&resource, &head.json)
+                {
+                    return Ok((None, kept(head, 200)));
+                }
+                let buried = late == Late::BeforeDeletion;
+                let behind = buried
+                    || head.is_some_and(|head| {
+                        !head.deleted
+                            && matches!((sender_updated, head.sender_updated), (Some(new), Some(old)) if new < old)
+                    });
                 let version = head.map_or(1, |head| head.last_version + 1);
                 let clients = read::clients(&resource);
                 let reading = self.read_context();
                 let event = |client: Option<&str>| {
+                    if buried {
+                        return None;
+                    }
                     read::fact_of(&resource, client, &reading).map(|fact| read::keep(&fact, &resource, &reading))
                 };
                 let sharers = sharers(&clients, |client| event(Some(client)));
@@ -233,11 +245,89 @@ impl Pipeline {
         }
     }
 
+    /// Whether a write is an older message than what stands, where more than the version that stands tells it.
+    async fn late(&self, tx: &mut dyn Tx, plan: &Plan, head: Option<&Head>) -> Result<Late> {
+        let (Work::Put { resource, .. }, Some(head)) = (&plan.work, head) else { return Ok(Late::No) };
+        if let Some(number) = read::superseded(resource)
+            && let Some(version) = self.had(head, resource, number).await?
+        {
+            return Ok(Late::Is(version));
+        }
+        if !head.deleted {
+            return Ok(Late::No);
+        }
+        if let Some(version) = claimed(resource).filter(|version| *version < head.version)
+            && let Some(own) = self.store.read_version(&head.key, version).await?
+            && repeats_stamp(resource, &own.json)
+        {
+            return Ok(Late::Is(version));
+        }
+        let Some(dated) = read::sender_updated(resource) else { return Ok(Late::No) };
+        let said = tx.last_dated(&head.key).await?;
+        Ok(if said.is_some_and(|said| dated <= said) { Late::BeforeDeletion } else { Late::No })
+    }
+
+    /// The version of the history that an exported one, superseded as number `of` there, is here: it says the same,
+    /// and has that number or came from there with it.
+    async fn had(&self, head: &Head, resource: &Value, of: Option<u64>) -> Result<Option<u64>> {
+        let mut after = None;
+        loop {
+            let history = HistoryOf::Instance(head.key.clone());
+            let page = self.store.history(history, None, VERSIONS_AT_ONCE, after).await?;
+            let same = |version: &&Version| says_the_same_but_meta(resource, &version.json, version.version, of);
+            if let Some(same) = page.versions.iter().find(same) {
+                return Ok(Some(same.version));
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
     /// Milliseconds, as FHIR instants are given back.
     pub(super) fn now(&self) -> Timestamp {
         let now = self.clock.now();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
+}
+
+fn deletion(
+    key: Key,
+    version: u64,
+    client: Option<Arc<str>>,
+    sharers: Vec<Sharer>,
+    now: Timestamp,
+) -> (Option<Put>, Done) {
+    let done = Done { key: key.clone(), version, updated: now, status: 204, json: None, late: None };
+    let put = Put {
+        version,
+        updated: now,
+        sender_updated: None,
+        deleted: true,
+        method: Method::Delete,
+        json: Arc::from(""),
+        client,
+        sharers,
+        // Kept with those facts whose past is evidence: what was before the deletion never was.
+        event: (key.kind == "Appointment").then(Vec::new),
+        hash: [0; 16],
+        terms: Vec::new(),
+        behind: false,
+        key,
+    };
+    (Some(put), done)
+}
+
+/// What the history says of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Late {
+    No,
+    /// It is this version, of which there was a later one.
+    Is(u64),
+    /// Its sender dated it no later than what has since been deleted (or, where nothing of that was dated, than our
+    /// deletion): an older message that comes late, or again, revives nothing.
+    BeforeDeletion,
 }
 
 /// Why an attempt came to nothing.
@@ -278,7 +368,7 @@ fn admitted(gate: &dyn Gate, plan: &Plan, head: Option<&Head>) -> Result<Option<
     let before = head.map(|head| Before { clients: &stood_with, deleted: head.deleted, json: &head.json });
     let after = resource.map(|resource| After { clients: &stands_with, resource });
     let expects =
-        matches!(&plan.work, Work::Put { check: Check::Stands(_), .. } | Work::Delete { check: Check::Stands(_) });
+        matches!(&plan.work, Work::Put { check: Check::Stands(_), .. } | Work::Delete { check: Check::Stands(_), .. });
     gate.admits(&Change { kind: plan.key.kind, before, after, expects }).map_err(|mut error| {
         if !plan.prefix.is_empty() {
             let place = format!("{}request.url", plan.prefix);

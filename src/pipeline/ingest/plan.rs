@@ -13,6 +13,9 @@ use crate::store::{Head, Key, Kind, Method, Query, Tx};
 use serde_json::Value;
 use std::collections::HashMap;
 
+/// More than the one that may be found.
+const SEVERAL: usize = 2;
+
 pub(super) struct Plan {
     pub(super) key: Key,
     /// The id is new: nothing can stand there.
@@ -20,6 +23,8 @@ pub(super) struct Plan {
     full_url: Option<String>,
     pub(super) prefix: String,
     pub(super) work: Work,
+    /// The search that it rested on.
+    criteria: Vec<(String, String)>,
 }
 
 pub(super) enum Work {
@@ -30,6 +35,8 @@ pub(super) enum Work {
     },
     Delete {
         check: Check,
+        /// Also where there was never one.
+        bury: bool,
     },
     /// It is there already (conditional create), or there is nothing to do.
     Keep,
@@ -70,6 +77,11 @@ impl Pipeline {
         context: &TermContext,
     ) -> std::result::Result<Plan, Lost> {
         let Write { kind, full_url, prefix, action } = write;
+        let criteria = match &action {
+            Action::Create { if_none_exist: Some(criteria), .. }
+            | Action::Update { target: Target::Criteria(criteria), .. } => criteria.clone(),
+            _ => Vec::new(),
+        };
         let new = |id: String| Key { kind, id: id.into() };
         let (key, fresh, work) = match action {
             Action::Create { resource, if_none_exist } => match if_none_exist {
@@ -125,17 +137,18 @@ impl Pipeline {
             Action::Delete { target, if_match } => {
                 let check = if_match.map_or(Check::None, Check::Stands);
                 match target {
-                    Target::Id(id) => (new(id), false, Work::Delete { check }),
+                    Target::Id(id) => (new(id), false, Work::Delete { check, bury: false }),
                     Target::Criteria(criteria) => match self.find(tx, gate, kind, &criteria, context).await?.as_slice()
                     {
                         [] => (new(String::new()), true, Work::Keep),
-                        [one] => (one.clone(), false, Work::Delete { check }),
+                        [one] => (one.clone(), false, Work::Delete { check, bury: false }),
                         _ => return Err(several(&prefix, "request.url").into()),
                     },
                 }
             }
+            Action::Bury { id } => (new(id), false, Work::Delete { check: Check::None, bury: kind == "Patient" }),
         };
-        Ok(Plan { key, fresh, full_url, prefix, work })
+        Ok(Plan { key, fresh, full_url, prefix, work, criteria })
     }
 
     async fn find(
@@ -146,7 +159,42 @@ impl Pipeline {
         criteria: &[(String, String)],
         context: &TermContext,
     ) -> std::result::Result<Vec<Key>, Lost> {
-        Ok(tx.matches(&criteria_query(gate, kind, criteria, context)?, 2).await?)
+        Ok(tx.matches(&criteria_query(gate, kind, criteria, context)?, SEVERAL).await?)
+    }
+
+    /// What a reference that is a search finds once the transaction is carried out (R4: conditional references are
+    /// resolved last): what stands, and what its entries put, as they put it.
+    async fn meant(
+        &self,
+        tx: &mut dyn Tx,
+        gate: &dyn Gate,
+        plans: &[Plan],
+        kind: Kind,
+        criteria: &[(String, String)],
+        context: &TermContext,
+    ) -> std::result::Result<Vec<Key>, Lost> {
+        let query = criteria_query(gate, kind, criteria, context)?;
+        let mut here: Vec<Key> = Vec::new();
+        // Those of which the transaction leaves something else than what stands.
+        let mut changed: Vec<&Key> = Vec::new();
+        for plan in plans.iter().filter(|plan| plan.key.kind == kind) {
+            let fits = match &plan.work {
+                Work::Keep => continue,
+                Work::Delete { .. } => Some(false),
+                Work::Put { .. } if plan.criteria == criteria => Some(true),
+                Work::Put { resource, .. } => search::fits(&query.filters, &plan.key.id, kind, resource, context),
+            };
+            match fits {
+                Some(true) => here.push(plan.key.clone()),
+                Some(false) => {}
+                // Only the database can tell: by what stood.
+                None => continue,
+            }
+            changed.push(&plan.key);
+        }
+        let stood = tx.matches(&query, SEVERAL + changed.len()).await?;
+        here.extend(stood.into_iter().filter(|key| !changed.contains(&key)));
+        Ok(here)
     }
 
     /// Every search that these writes rest on, as far as they can be read; what is wrong with the others is said in
@@ -159,7 +207,7 @@ impl Pipeline {
                 Action::Update { target: Target::Criteria(criteria), resource, .. } => (Some(criteria), Some(resource)),
                 Action::Update { resource, .. } | Action::Patch { resource, .. } => (None, Some(resource)),
                 Action::Delete { target: Target::Criteria(criteria), .. } => (Some(criteria), None),
-                Action::Delete { .. } => (None, None),
+                Action::Delete { .. } | Action::Bury { .. } => (None, None),
             };
             let own = criteria.and_then(|criteria| criteria_query(gate, write.kind, criteria, context).ok());
             queries.extend(own);
@@ -199,7 +247,7 @@ impl Pipeline {
                         .with_status(412)
                 };
                 let row = known.ok_or_else(unresolved)?;
-                match self.find(tx, gate, row.name, &target.query, context).await?.as_slice() {
+                match self.meant(tx, gate, plans, row.name, &target.query, context).await?.as_slice() {
                     [one] => names.insert(reference, format!("{}/{}", one.kind, one.id)),
                     _ => return Err(unresolved().into()),
                 };

@@ -1,5 +1,6 @@
 //! What is ours to set on a resource, and what tells two versions apart.
 
+use crate::fhir::read;
 use crate::store::Head;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -7,11 +8,48 @@ use sha2::{Digest, Sha256};
 
 /// Whether the resource carries the `meta` that we gave the version that stands.
 pub(super) fn echoes(resource: &Value, head: &Head) -> bool {
-    let Some(meta) = resource.get("meta") else { return false };
-    let version = meta.get("versionId").and_then(Value::as_str).and_then(|text| text.parse().ok());
-    let stored = || serde_json::from_str::<Value>(&head.json).ok();
-    version == Some(head.version)
-        && stored().is_some_and(|stored| stored.pointer("/meta/lastUpdated") == meta.get("lastUpdated"))
+    claimed(resource) == Some(head.version) && repeats_stamp(resource, &head.json)
+}
+
+/// The version that `meta` says it is.
+pub(super) fn claimed(resource: &Value) -> Option<u64> {
+    resource.pointer("/meta/versionId").and_then(Value::as_str).and_then(|text| text.parse().ok())
+}
+
+/// Whether `meta.lastUpdated` is what we gave that stored version.
+pub(super) fn repeats_stamp(resource: &Value, stored: &str) -> bool {
+    let updated = resource.pointer("/meta/lastUpdated").and_then(Value::as_str);
+    updated.is_some_and(|updated| {
+        serde_json::from_str::<Value>(stored)
+            .is_ok_and(|stored| stored.pointer("/meta/lastUpdated").and_then(Value::as_str) == Some(updated))
+    })
+}
+
+/// Whether nothing differs but the parts of `meta` that are ours to set.
+pub(super) fn says_the_same(resource: &Value, stored: &str) -> bool {
+    let bare = |mut value: Value| {
+        if let Some(meta) = value.get_mut("meta").and_then(Value::as_object_mut) {
+            meta.retain(|key, _| key != "versionId" && key != "lastUpdated");
+            if meta.is_empty() {
+                value.as_object_mut().map(|fields| fields.shift_remove("meta"));
+            }
+        }
+        value
+    };
+    serde_json::from_str(stored).is_ok_and(|stored| bare(stored) == bare(resource.clone()))
+}
+
+/// Whether nothing differs but `meta`, and the stored version is number `of`, here or where it was exported. `None`:
+/// any number will do.
+pub(super) fn says_the_same_but_meta(resource: &Value, stored: &str, number: u64, of: Option<u64>) -> bool {
+    let bare = |mut value: Value| {
+        value.as_object_mut().map(|fields| fields.shift_remove("meta"));
+        value
+    };
+    serde_json::from_str(stored).is_ok_and(|stored: Value| {
+        let numbered = of.is_none() || of == Some(number) || read::superseded(&stored) == Some(of);
+        numbered && bare(stored) == bare(resource.clone())
+    })
 }
 
 /// Hash of what was sent. `meta.versionId` is left out: it is ours to give.

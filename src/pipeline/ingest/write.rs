@@ -43,6 +43,11 @@ pub enum Action {
         target: Target,
         if_match: Option<Expected>,
     },
+    /// A load's word that it was deleted elsewhere: a Patient that was never here is known as deleted afterwards, since
+    /// what is about nobody makes no findings.
+    Bury {
+        id: String,
+    },
 }
 
 /// One write, already checked.
@@ -63,7 +68,8 @@ impl Write {
         match &self.action {
             Action::Update { target: Target::Id(id), .. }
             | Action::Delete { target: Target::Id(id), .. }
-            | Action::Patch { id, .. } => id == wanted,
+            | Action::Patch { id, .. }
+            | Action::Bury { id } => id == wanted,
             _ => false,
         }
     }

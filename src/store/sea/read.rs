@@ -1,7 +1,7 @@
 //! Plain reads.
 
 use super::layout::kind_code;
-use super::rows::{EVENT, HEAD, VERSION, event, get, number, version};
+use super::rows::{EVENT, HEAD, VERSION, event, get, number, time, version};
 use super::sql::Sql;
 use crate::store::{Key, Kind, Result, StoredEvent, Version};
 use jiff::Timestamp;
@@ -22,6 +22,16 @@ pub(super) async fn dated<C: ConnectionTrait>(db: &C, key: &Key, sender_updated:
     sql.push(" AND h.sender_updated = ").bind(sender_updated.as_microsecond());
     sql.push(" ORDER BY h.version LIMIT 1");
     sql.one(db).await?.as_ref().map(|row| number(row, "version")).transpose()
+}
+
+pub(super) async fn last_dated<C: ConnectionTrait>(db: &C, key: &Key) -> Result<Option<Timestamp>> {
+    let mut sql = Sql::new(
+        db.get_database_backend(),
+        "SELECT COALESCE((SELECT MAX(h.sender_updated) FROM history h WHERE h.rid = r.rid), r.updated) AS at",
+    );
+    sql.push(" FROM resource r WHERE r.deleted <> 0 AND r.kind = ").bind(kind_code(key.kind));
+    sql.push(" AND r.id = ").bind(key.id.as_ref());
+    sql.one(db).await?.as_ref().map(|row| time(get(row, "at")?)).transpose()
 }
 
 /// Rows of heads, deleted ones included; on PostgreSQL locked where `locked`.

@@ -148,6 +148,10 @@ impl Tx for SeaTx {
         noting_failure!(self, super::read::dated(self.session.db()?, key, sender_updated).await)
     }
 
+    async fn last_dated(&mut self, key: &Key) -> Result<Option<Timestamp>> {
+        noting_failure!(self, super::read::last_dated(self.session.db()?, key).await)
+    }
+
     async fn enqueue_all(&mut self, due: Timestamp) -> Result<u64> {
         noting_failure!(self, {
             self.rings = Some(self.rings.map_or(due, |known| known.min(due)));

@@ -6,7 +6,7 @@
 
 use super::model::{PageModel, Said};
 use super::url;
-use crate::domain::{FlagKind, Verdict};
+use crate::domain::{Band, FlagKind, Verdict};
 use crate::words::{self, Record, ui};
 use maud::{Markup, html};
 
@@ -53,7 +53,7 @@ fn answer(model: &PageModel, record: &Record, csrf: &str) -> Markup {
             (hidden(csrf, flag_id(model, record, FlagKind::EngagementDrop)))
             label for="note" { (ui::NOTE) }
             textarea id="note" name="note" rows="1" maxlength=(NOTE_CHARS_MAX) autocomplete="off" {}
-            p { (button(Verdict::Named, ui::NAMED_IT, true)) }
+            @if to_name(record) { p { (button(Verdict::Named, ui::NAMED_IT, true)) } }
             fieldset {
                 legend { (ui::WAS_THERE_A_RUPTURE) }
                 (button(Verdict::RuptureYes, ui::YES, false))
@@ -62,6 +62,12 @@ fn answer(model: &PageModel, record: &Record, csrf: &str) -> Markup {
             }
         }
     }
+}
+
+/// Something on this page could have been named: a flag that stands, or a signal worth watching.
+fn to_name(record: &Record) -> bool {
+    let flagged = [FlagKind::EngagementDrop, FlagKind::NotOnTrack].iter().any(|kind| record.active(*kind).is_some());
+    flagged || record.current.is_some_and(|now| now.band != Band::NothingUnusual)
 }
 
 fn hidden(csrf: &str, flag: Option<&str>) -> Markup {

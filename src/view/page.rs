@@ -3,7 +3,7 @@
 use super::model::PageModel;
 use super::{afterwards, details, document, sheet, url};
 use crate::domain::{FlagKind, Pattern, Slot, SlotOutcome};
-use crate::words::{self, At, FlagWords, Gist, Part, Record, Standing, ui};
+use crate::words::{self, At, FlagWords, Gist, Listen, Part, Record, Standing, ui};
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
@@ -22,7 +22,7 @@ pub fn page(model: &PageModel) -> Markup {
                 (flag(&words::response_flag(&record, &model.manner)))
             }
             @let listen = words::listen_for(&record, &model.person);
-            @if let Some(first) = listen.first() {
+            @if let Some(first) = listen.items.first().filter(|_| listen.pointed) {
                 p class="first" { strong { (ui::LISTEN_FIRST) } " " (first) }
             }
             (sheet::sheet(model, &record))
@@ -202,15 +202,20 @@ pub fn icon(name: &str) -> Markup {
     }
 }
 
-fn listen_for(items: &[String], record: &Record) -> Markup {
+/// What stands above the sheet is not said again.
+fn listen_for(listen: &Listen, record: &Record) -> Markup {
+    let rest = if listen.pointed { listen.items.get(1..).unwrap_or_default() } else { &listen.items };
     html! {
         section class="card listen" aria-labelledby="listen-h" {
-            h2 id="listen-h" { (ui::LISTEN_FOR) }
-            @if items.is_empty() {
+            h2 id="listen-h" { (if listen.pointed { ui::LISTEN_ALSO } else { ui::LISTEN_FOR }) }
+            @if listen.items.is_empty() {
                 p class="soft" { (ui::NOTHING_TO_LISTEN_FOR) }
+            } @else if rest.is_empty() {
+                p class="soft" { (ui::LISTEN_ABOVE) }
             } @else {
-                ul { @for item in items { li { (item) } } }
+                ul { @for item in rest { li { (item) } } }
             }
+            @if !listen.items.is_empty() && !listen.pointed { p class="soft" { (ui::AS_EVER) } }
             @if record.active(FlagKind::EngagementDrop).is_some() {
                 @let confrontation = record.current.is_some_and(|now| now.pattern == Pattern::Confrontation);
                 p class="soft" { (if confrontation { ui::MOSTLY_UNSEEN } else { ui::WHAT_IT_SAYS }) }

@@ -22,17 +22,20 @@ pub fn sheet(model: &PageModel, record: &Record) -> Markup {
             @if record.columns.is_empty() {
                 p class="soft" { (ui::NOTHING_YET) }
             } @else {
-                div class="layer" aria-hidden="true" { div {} div { (draw::backdrop(&wide)) } div {} }
-                div class="row axis" {
-                    div {}
-                    div class="pictures" {
-                        @for grid in grids {
-                            (draw::axis(grid, &ui::lately(record, &model.manner), now_label(model, record), record.as_of))
+                div class="rows" {
+                    div class="layer" aria-hidden="true" { div {} div { (draw::backdrop(&wide)) } div {} }
+                    div class="row axis" {
+                        div {}
+                        div class="pictures" {
+                            @for grid in grids {
+                                (draw::axis(grid, &ui::lately(record, &model.manner), now_label(model, record), record.as_of))
+                            }
                         }
+                        div {}
                     }
-                    div {}
+                    (rows(model, record, &grids))
                 }
-                (rows(model, record, &grids))
+                (draw::legend(wide.columns))
                 @if hidden(&wide) > 0 {
                     p class="earlier wide-note" { (ui::earlier_sessions(hidden(&wide), wide.columns.len() - 1)) }
                 }

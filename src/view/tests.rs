@@ -307,3 +307,52 @@ fn the_narrow_caseload_keeps_its_words() {
     assert!(!rule("  .caseload tr").replace("minmax(0, 1fr)", "").contains("fr"));
     assert!(rule("\n  .mini").contains("white-space: normal"));
 }
+
+/// Each mark that a row draws is in the legend, and no other.
+#[test]
+fn the_legend_explains_the_marks_that_are_drawn() {
+    for case in all() {
+        let html = drawn(&case);
+        let legend = &html[html.find("<ul class=\"marks\"").unwrap_or(html.len())..];
+        let legend = &legend[..legend.find("</ul>").unwrap_or(legend.len())];
+        for (title, words) in [
+            (": not done", "homework not done"),
+            (": done in part", "homework in part"),
+            (": did not come", "did not come"),
+            (": moved by the client", "moved"),
+            (": not filled in", "not filled in"),
+        ] {
+            let drawn = ["<", ";"].iter().any(|end| html.contains(&format!("{title}{end}")));
+            assert_eq!(drawn, legend.contains(&format!("{words}<")), "{}: {words}", case.name);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_named_where_nothing_was_said() {
+    for case in all() {
+        let record = crate::words::Record::new(&case.course, crate::words::At::Open, Some(&case.timeline));
+        let flags = [crate::domain::FlagKind::EngagementDrop, crate::domain::FlagKind::NotOnTrack];
+        let flagged = flags.iter().any(|kind| record.active(*kind).is_some());
+        let watched = record.current.is_some_and(|now| now.band != crate::domain::Band::NothingUnusual);
+        assert_eq!(drawn(&case).contains("value=\"named-in-session\""), flagged || watched, "{}", case.name);
+    }
+}
+
+/// The first thing to listen for stands above the sheet only where the record asks for it, and only there.
+#[test]
+fn what_to_listen_for_is_said_once() {
+    let mut pointed = 0;
+    for case in all() {
+        let record = crate::words::Record::new(&case.course, crate::words::At::Open, Some(&case.timeline));
+        let html = drawn(&case);
+        let listen = crate::words::listen_for(&record, &case.person);
+        assert_eq!(html.contains("class=\"first\""), listen.pointed, "{}", case.name);
+        pointed += usize::from(listen.pointed);
+        for item in &listen.items {
+            let escaped = maud::Markup::from(maud::html! { (item) }).into_string();
+            assert_eq!(html.matches(&escaped).count(), 1, "{}: {item}", case.name);
+        }
+    }
+    assert!(pointed > 0 && pointed < all().len());
+}

@@ -1,6 +1,6 @@
 //! The two flags, always both: what they say, since when and why.
 
-use super::grammar::{capital, counted, date, figure, list, number, points, times};
+use super::grammar::{capital, counted, date, figure, list, points, times};
 use super::pattern::{noun, opened_on, raising};
 use super::record::Record;
 use super::scores::{
@@ -10,7 +10,7 @@ use super::scores::{
 use super::seen::{as_usual, changes};
 use super::signals::Line;
 use super::{Manner, Person};
-use crate::domain::{Band, Closing, FlagKind, ScoreSeen, SignalKind, Why};
+use crate::domain::{Band, Closing, FlagKind, Pattern, ScoreSeen, SignalKind, Why};
 
 /// Where a flag stands; the page gives each a shape of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +65,13 @@ pub fn engagement_flag(record: &Record, person: &Person, manner: &Manner) -> Fla
             [] => format!("since {since}"),
             kinds => format!("opened {since} on {}", nouns(kinds)),
         };
+        let signs = if now.pattern == Pattern::Confrontation { "signs of strain" } else { "signs of withdrawing" };
         let why = match raising(record).as_slice() {
-            _ if record.fading() => format!("{opened}; less so now, {own}"),
-            [] => format!("{opened}; now fading, {own}"),
-            [one] => format!("{opened}; now on {} alone, {own}", noun(*one)),
-            many => format!("{opened}; now on {}, {own}", nouns(many)),
+            _ if record.fading() => format!("{signs} {own}, less so now; {opened}"),
+            [] => format!("{signs} {own}, now fading; {opened}"),
+            [one] => format!("{signs} {own}: {} alone; {opened}", noun(*one)),
+            many if many == opened_on(record, episode) => format!("{signs} {own}; {opened}"),
+            many => format!("{signs} {own}: {}; {opened}", nouns(many)),
         };
         let word = match (record.fading(), super::gist::dissatisfied(record)) {
             (true, _) => "fading",
@@ -108,17 +110,17 @@ pub fn engagement_flag(record: &Record, person: &Person, manner: &Manner) -> Fla
                 Some((episode, at)) => format!("the flag closed on {}: {}", day(at), super::closing(episode)),
                 // No all-clear beside an alarm.
                 None if changed.is_empty() && record.active(FlagKind::SafetyItem).is_some() => as_usual(record, person),
-                None if changed.is_empty() => format!("nothing unusual {own}"),
-                None => format!("no pattern so far, {own}"),
+                None if changed.is_empty() => format!("no sign of withdrawing {own}"),
+                None => format!("no pattern of withdrawing so far, {own}"),
             };
             let calm = changed.is_empty() && record.active(FlagKind::SafetyItem).is_none();
             FlagWords::new(Standing::Off, OF, if calm { "steady" } else { "no flag" }, why)
         }
         Band::Watch | Band::Flag => {
             let why = match raising(record).as_slice() {
-                [] => format!("a little less than usual, {own}"),
-                [one] => format!("{} alone, which raises no flag", noun(*one)),
-                many => format!("{} signals, not enough for a flag", number(many.len())),
+                [] => format!("no clear sign of withdrawing: a little less than usual, {own}"),
+                [one] => format!("no clear sign of withdrawing: {} alone, which raises no flag", noun(*one)),
+                many => format!("some signs of withdrawing: {}, not enough for a flag", nouns(many)),
             };
             FlagWords::new(Standing::Watch, OF, "worth watching", why)
         }

@@ -17,20 +17,50 @@ enum Strand {
     Bond,
 }
 
-pub fn listen_for(record: &Record, person: &Person) -> Vec<String> {
+/// What to listen for: up to three things.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listen {
+    pub items: Vec<String>,
+    /// Something in the record asks for the first; else they are what one listens for in any session.
+    pub pointed: bool,
+}
+
+pub fn listen_for(record: &Record, person: &Person) -> Listen {
     if record.ended().is_some() {
-        return Vec::new();
+        return Listen::default();
     }
+    let mut items = chosen(record, person);
+    let pointed = !items.is_empty();
+    if strands(record).is_empty() && !confrontation(record) && !no_contact(record) {
+        let she = person.she();
+        items.push(format!("What does {she} bring up unasked?"));
+        items.push(format!("Does {she} still disagree now and then?"));
+    }
+    items.truncate(LISTEN_MAX);
+    Listen { items, pointed }
+}
+
+fn confrontation(record: &Record) -> bool {
+    record.current.is_some_and(|now| now.pattern == Pattern::Confrontation)
+}
+
+fn no_contact(record: &Record) -> bool {
+    record.current.is_some_and(|now| now.no_contact)
+}
+
+/// By what the record holds; an answer to a safety question goes before everything.
+fn chosen(record: &Record, person: &Person) -> Vec<String> {
     let she = person.she();
-    let confrontation = record.current.is_some_and(|now| now.pattern == Pattern::Confrontation);
     let mut items: Vec<String> = Vec::new();
-    if record.current.is_some_and(|now| now.no_contact) {
-        return vec![
-            format!("When {she} is reached: what has made it hard to come, and what would make it easier?"),
-            format!("Does {she} want to go on, pause or stop? Any of the three is worth hearing."),
-        ];
+    if record.active(FlagKind::SafetyItem).is_some() {
+        items.push("How is it today with what the safety question asks? It helps to ask outright.".to_owned());
     }
-    if confrontation {
+    if no_contact(record) {
+        items.push(format!("When {she} is reached: what has made it hard to come, and what would make it easier?"));
+        items.push(format!("Does {she} want to go on, pause or stop? Any of the three is worth hearing."));
+        return items;
+    }
+    if confrontation(record) {
         items.push(format!("Is there something {she} would like done differently, and can it be said here?"));
     }
     items.extend(asks(record, person));
@@ -41,14 +71,9 @@ pub fn listen_for(record: &Record, person: &Person) -> Vec<String> {
             Strand::Bond => format!("Does {she} still disagree with anything, or agree with everything?{because}"),
         });
     }
-    if record.active(FlagKind::EngagementDrop).is_some() && !confrontation {
+    if record.active(FlagKind::EngagementDrop).is_some() && !confrontation(record) {
         items.push(format!("Does {she} bring up things unasked, or wait for prompts?"));
     }
-    if strands(record).is_empty() && !confrontation {
-        items.push(format!("What does {she} bring up unasked?"));
-        items.push(format!("Does {she} still disagree now and then?"));
-    }
-    items.truncate(LISTEN_MAX);
     items
 }
 

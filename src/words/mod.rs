@@ -35,7 +35,7 @@ pub use grammar::{
     date, date_and_time, date_short, day_name, decimal, iso_date, iso_instant, number, number_capital, points, time,
     times,
 };
-pub use listen::listen_for;
+pub use listen::{Listen, listen_for};
 pub use record::{Column, ColumnKind, Record};
 pub use safety::{SafetyWords, safety_item, safety_note};
 pub use signals::{Line, evidence_seen, signal_line};

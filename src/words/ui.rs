@@ -17,7 +17,10 @@ pub const BACK_TO_CASELOAD: &str = "All clients";
 pub const TWO_FLAGS: &str = "The two flags";
 pub const SHEET: &str = "Session by session";
 pub const LISTEN_FOR: &str = "What no data shows: listen for";
+pub const LISTEN_ALSO: &str = "What no data shows: listen also for";
 pub const LISTEN_FIRST: &str = "Listen for:";
+pub const AS_EVER: &str = "Nothing in the record asks for more than this, as in any session.";
+pub const LISTEN_ABOVE: &str = "Nothing beside what stands above.";
 pub const AFTERWARDS: &str = "Afterwards";
 pub const NAMED_IT: &str = "Named it in session";
 pub const WAS_THERE_A_RUPTURE: &str = "Was there a rupture?";
@@ -157,6 +160,40 @@ pub fn rom(outcome: RomOutcome, answered: u16, expected: u16) -> String {
         RomOutcome::Perfunctory => format!("{answered} of {expected}, very fast"),
         RomOutcome::Alike => format!("{answered} of {expected}, all answered alike"),
         RomOutcome::Missed => "not filled in".into(),
+    }
+}
+
+/// In the legend, where the row is not beside the mark.
+pub const MARKS: &str = "What the marks mean";
+pub const UNASKED_MARK: &str = "none asked for";
+
+pub fn rom_mark(outcome: RomOutcome) -> &'static str {
+    match outcome {
+        RomOutcome::Complete => "filled in whole",
+        RomOutcome::Partial => "in part",
+        RomOutcome::Perfunctory => "very fast",
+        RomOutcome::Alike => "all answered alike",
+        RomOutcome::Missed => "not filled in",
+    }
+}
+
+pub fn homework_mark(outcome: HomeworkOutcome) -> &'static str {
+    match outcome {
+        HomeworkOutcome::Done => "homework done",
+        HomeworkOutcome::Partial => "homework in part",
+        HomeworkOutcome::Late => "homework late",
+        HomeworkOutcome::NotDone => "homework not done",
+    }
+}
+
+pub fn attendance_mark(outcome: AttendanceOutcome) -> &'static str {
+    match outcome {
+        AttendanceOutcome::Attended => "came",
+        AttendanceOutcome::Late { .. } => "came late",
+        AttendanceOutcome::CancelledByClient => "cancelled",
+        AttendanceOutcome::Rescheduled => "moved",
+        AttendanceOutcome::NoShow => "did not come",
+        AttendanceOutcome::CancelledByService | AttendanceOutcome::CancelledUnattributed => COUNTS_FOR_NOTHING,
     }
 }
 

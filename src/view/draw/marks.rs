@@ -19,29 +19,34 @@ pub fn questionnaire(grid: &Grid, title: &str, desc: &str, raised: bool) -> Mark
     let marks = html! {
         @for (i, column) in grid.columns.iter().enumerate() {
             @if let Some(seen) = column.rom_outcome() {
-                @let x = grid.x(i) - half;
-                @let share = f64::from(seen.answered) / f64::from(seen.expected.max(1));
-                @let filled = (share.clamp(0.0, 1.0) * FULL).max(if seen.answered > 0 { 3.0 } else { 0.0 });
                 g class=(tone(raised, column)) {
                     title { (grid.title(column, &ui::rom(seen.outcome, seen.answered, seen.expected))) }
-                    @if seen.outcome == RomOutcome::Missed {
-                        rect class="empty" x=(px(x)) y=(px(TOP)) width=(px(half * 2.0)) height=(px(FULL)) rx="3" {}
-                        line class="stroke" x1=(px(grid.x(i) - 4.0)) x2=(px(grid.x(i) + 4.0))
-                            y1=(px(TOP + FULL / 2.0)) y2=(px(TOP + FULL / 2.0)) {}
-                    } @else {
-                        @if share < 1.0 {
-                            rect class="empty" x=(px(x)) y=(px(TOP)) width=(px(half * 2.0)) height=(px(FULL)) rx="3" {}
-                        }
-                        rect class="fill" x=(px(x)) y=(px(TOP + FULL - filled)) width=(px(half * 2.0)) height=(px(filled)) rx="3" {}
-                        @if matches!(seen.outcome, RomOutcome::Perfunctory | RomOutcome::Alike) {
-                            path class="cutout" d={ "M" (px(x + 2.0)) "," (px(TOP + FULL - 6.0)) " L" (px(x + half * 2.0 - 2.0)) "," (px(TOP + 6.0)) } {}
-                        }
-                    }
+                    (form(seen.outcome, f64::from(seen.answered) / f64::from(seen.expected.max(1)), grid.x(i), TOP, half, FULL))
                 }
             } @else { (nothing(grid, i, TOP + FULL / 2.0)) }
         }
     };
     row(grid, "questionnaire", title, desc, HEIGHT, &marks)
+}
+
+/// A sheet, filled to the share that was answered.
+pub(super) fn form(outcome: RomOutcome, share: f64, x: f64, top: f64, half: f64, full: f64) -> Markup {
+    let (left, wide, middle) = (x - half, half * 2.0, top + full / 2.0);
+    let filled = (share.clamp(0.0, 1.0) * full).max(if share > 0.0 { 3.0 } else { 0.0 });
+    html! {
+        @if outcome == RomOutcome::Missed {
+            rect class="empty" x=(px(left)) y=(px(top)) width=(px(wide)) height=(px(full)) rx="3" {}
+            line class="stroke" x1=(px(x - half * 0.4)) x2=(px(x + half * 0.4)) y1=(px(middle)) y2=(px(middle)) {}
+        } @else {
+            @if share < 1.0 {
+                rect class="empty" x=(px(left)) y=(px(top)) width=(px(wide)) height=(px(full)) rx="3" {}
+            }
+            rect class="fill" x=(px(left)) y=(px(top + full - filled)) width=(px(wide)) height=(px(filled)) rx="3" {}
+            @if matches!(outcome, RomOutcome::Perfunctory | RomOutcome::Alike) {
+                path class="cutout" d={ "M" (px(left + 2.0)) "," (px(top + full * 0.82)) " L" (px(x + half - 2.0)) "," (px(top + full * 0.18)) } {}
+            }
+        }
+    }
 }
 
 /// A session without this: neither done nor missed, and not left blank.
@@ -120,7 +125,7 @@ fn homework_title(seen: &HomeworkSeen, amount: Option<(&'static str, f64, f64)>,
     }
 }
 
-fn circle(outcome: HomeworkOutcome, x: f64, y: f64, r: f64) -> Markup {
+pub(super) fn circle(outcome: HomeworkOutcome, x: f64, y: f64, r: f64) -> Markup {
     let k = r / 9.0;
     html! {
         @match outcome {
@@ -193,7 +198,7 @@ fn notes(grid: &Grid) -> Vec<Option<(String, u8)>> {
         .collect()
 }
 
-fn square(outcome: AttendanceOutcome, x: f64, y: f64, half: f64) -> Markup {
+pub(super) fn square(outcome: AttendanceOutcome, x: f64, y: f64, half: f64) -> Markup {
     let rect = |class: &'static str| {
         html! { rect class=(class) x=(px(x - half)) y=(px(y - half)) width=(px(half * 2.0)) height=(px(half * 2.0)) rx="3.5" {} }
     };

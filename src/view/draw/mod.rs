@@ -2,9 +2,11 @@
 //!
 //! Colour never stands alone: full, half and hollow, ticks and crosses say the same. Every mark has a title.
 
+mod legend;
 mod marks;
 mod score;
 
+pub use legend::legend;
 pub use marks::{Content, attendance, homework, level, pattern, questionnaire};
 pub use score::{alliance, score};
 
@@ -12,7 +14,7 @@ use crate::words::{Column, ColumnKind, Manner, date_short, day_name, ui};
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-const PITCH_MAX: f64 = 52.0;
+const PITCH_MAX: f64 = 76.0;
 /// Left of the oldest column: room for the cut-off's figure.
 const MARGIN: f64 = 26.0;
 
@@ -49,6 +51,11 @@ impl<'a> Grid<'a> {
         let last = self.columns.iter().rposition(|c| c.recent && c.kind != ColumnKind::Now)?;
         let left = self.x(first) - self.pitch / 2.0;
         (last >= first).then(|| (left, self.x(last) + self.pitch / 2.0 - left))
+    }
+
+    /// Left edge of now's column: what came before stands left of it.
+    fn now_from(&self) -> Option<f64> {
+        self.now().map(|x| x - self.pitch / 2.0)
     }
 
     fn now(&self) -> Option<f64> {
@@ -96,7 +103,7 @@ fn behind(grid: &Grid, height: f64) -> Markup {
                 rect class="recent" x=(px(x)) y="0" width=(px(width)) height=(px(height)) {}
             }
             (gaps(grid, height))
-            @if let Some(x) = grid.now() {
+            @if let Some(x) = grid.now_from() {
                 line class="today" x1=(px(x)) x2=(px(x)) y1="0" y2=(px(height)) {}
             }
         }
@@ -128,7 +135,7 @@ pub fn backdrop(grid: &Grid) -> Markup {
                 rect class="recent" x=(px(x)) y="0" width=(px(width)) height="100" {}
             }
             (gaps(grid, 100.0))
-            @if let Some(x) = grid.now() {
+            @if let Some(x) = grid.now_from() {
                 line class="today" x1=(px(x)) x2=(px(x)) y1="0" y2="100" {}
             }
         }
@@ -137,7 +144,7 @@ pub fn backdrop(grid: &Grid) -> Markup {
 
 /// Dates above the columns; over them what is shaded, and today.
 pub fn axis(grid: &Grid, lately: &str, now_label: &str, looking_at: Timestamp) -> Markup {
-    const DATE_WIDTH: f64 = 44.0;
+    const DATE_WIDTH: f64 = 54.0;
     const LABEL_WIDTH: f64 = 92.0;
     let every = (DATE_WIDTH / grid.pitch).ceil().max(1.0) as usize;
     let sessions = grid.columns.len() - usize::from(grid.now().is_some());

@@ -26,7 +26,7 @@ fn sentences(case: &Case, person: &Person) -> String {
         line(format!("{}{}: {}", kind.code(), if row.raised { " *" } else { "" }, row.sentence()));
     }
     line(format!("pattern: {}", pattern_line(&record, person, &manner).sentence()));
-    for item in listen_for(&record, person) {
+    for item in listen_for(&record, person).items {
         line(format!("? {item}"));
     }
     line(format!("> {}", caseload_line(&record, person, &manner)));
@@ -96,7 +96,7 @@ fn a_note_depends_on_nothing_later() {
 fn never_more_than_three_things_to_listen_for() {
     for case in all() {
         let record = Record::new(&case.course, At::Open, Some(&case.timeline));
-        assert!(listen_for(&record, &case.person).len() <= 3);
+        assert!(listen_for(&record, &case.person).items.len() <= 3);
     }
 }
 

@@ -11,7 +11,9 @@ use super::scores::{
 };
 use super::seen::{all_usual, as_usual_sentence, changes};
 use super::{Manner, Person};
-use crate::domain::{AttendanceOutcome, Band, Closing, FlagKind, Pattern, SignalKind, SlotOutcome, Why, Worse};
+use crate::domain::{
+    AttendanceOutcome, Band, Closing, FlagKind, Pattern, ScoreSeen, SignalKind, SlotOutcome, Why, Worse,
+};
 
 /// A stretch of the gist; the strong one is what the eye should catch.
 #[derive(Clone, Debug, PartialEq)]
@@ -315,16 +317,25 @@ fn off_track_strong(record: &Record, person: &Person) -> String {
     }
 }
 
+/// The score off track in a few words: the standstill, where it is that.
+fn course(record: &Record, scores: &[&ScoreSeen], manner: &Manner) -> String {
+    if stands_still(record) { scores::plateau(scores, manner) } else { trend(scores, manner) }
+}
+
+fn stands_still(record: &Record) -> bool {
+    record.active(FlagKind::NotOnTrack).is_some_and(|episode| episode.why == Why::Plateau)
+}
+
 fn off_track_rest(record: &Record, manner: &Manner) -> String {
     let scores = record.scores();
     let clinical = scores.last().is_some_and(|seen| in_clinical_range(seen));
-    let plateau = record.active(FlagKind::NotOnTrack).is_some_and(|e| e.why == Why::Plateau);
+    let plateau = stands_still(record);
     let range = match (clinical, plateau) {
         (true, true) => ", still in the clinical range",
         (true, false) => ", in the clinical range",
         (false, _) => "",
     };
-    let course = if plateau { scores::plateau(&scores, manner) } else { trend(&scores, manner) };
+    let course = course(record, &scores, manner);
     let long = match outside(&scores) {
         n if n > 2 && !plateau => format!(", outside the expected range {}", running(n)),
         _ => String::new(),
@@ -410,7 +421,7 @@ pub fn caseload_line(record: &Record, person: &Person, manner: &Manner) -> Strin
         (true, true, false) => {
             let scores = record.scores();
             let name = scores.last().map_or("score", |seen| seen.measure.name.as_str());
-            capital(&format!("{}; {name} {}.", list(&changed), trend(&scores, manner)))
+            capital(&format!("{}; {name} {}.", list(&changed), course(record, &scores, manner)))
         }
         (true, false, false) => capital(&format!("{}.", list(&changed))),
         (true, _, true) => "Nothing differs lately; the flag still stands.".into(),

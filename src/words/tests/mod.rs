@@ -231,3 +231,24 @@ fn a_future_instant_is_no_look_back() {
     assert!(looking_back(future, now, &manner).starts_with("Looking ahead: what would be said on 1 January 2030"));
     assert!(looking_back(now, future, &manner).starts_with("Looking back"));
 }
+
+/// One course, said alike on the page and in its row of the caseload.
+#[test]
+fn a_standstill_is_one_in_the_caseload_too() {
+    let case = Script {
+        attendance: "AAAAAAAAAAAA",
+        homework: "DDDDDDDDDNNN",
+        rom: "CCCCCCCCCCCC",
+        scores: &[17.0, 16.0, 13.0, 16.0, 12.0, 10.0, 14.0, 11.0, 11.0, 12.0, 11.0, 13.0],
+        p: &[0.1, 0.5],
+        episodes: &[(FlagKind::NotOnTrack, 10, Why::Plateau), (FlagKind::EngagementDrop, 11, Why::Signals)],
+        ..Script::default()
+    }
+    .case();
+    let record = Record::new(&case.course, At::Open, Some(&case.timeline));
+    let (person, manner) = (&case.person, Manner::default());
+    let row = caseload_line(&record, person, &manner);
+    let course = row.split("PHQ-9 ").nth(1).expect("the score is in the row").trim_end_matches('.');
+    let page = gist(&record, person, &manner).text();
+    assert!(page.contains(&format!("has stopped improving: {course}, still")), "{row} / {page}");
+}

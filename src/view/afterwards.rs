@@ -64,10 +64,10 @@ fn answer(model: &PageModel, record: &Record, csrf: &str) -> Markup {
     }
 }
 
-/// Something on this page could have been named: a flag that stands, or a signal worth watching.
+/// Something on this page could have been named: a pattern that is flagged, or worth watching.
 fn to_name(record: &Record) -> bool {
-    let flagged = [FlagKind::EngagementDrop, FlagKind::NotOnTrack].iter().any(|kind| record.active(*kind).is_some());
-    flagged || record.current.is_some_and(|now| now.band != Band::NothingUnusual)
+    record.active(FlagKind::EngagementDrop).is_some()
+        || record.current.is_some_and(|now| now.band != Band::NothingUnusual)
 }
 
 fn hidden(csrf: &str, flag: Option<&str>) -> Markup {

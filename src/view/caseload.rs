@@ -64,7 +64,7 @@ fn client(model: &CaseloadModel, row: &CaseloadRow) -> Markup {
     let response = words::response_flag(&record, &model.manner);
     let safety = record.active(FlagKind::SafetyItem).is_some();
     let off_track = response.standing == Standing::On;
-    let calm = matches!(engagement.standing, Standing::Off | Standing::Ended) && !off_track;
+    let calm = matches!(engagement.standing, Standing::Off | Standing::Quiet | Standing::Ended) && !off_track;
     let changed = words::changed_since_yesterday(&record, row.band_yesterday, model.now, &model.manner);
     let line = words::caseload_line(&record, &row.person, &model.manner);
     let name = if row.person.name.trim().is_empty() { ui::UNNAMED } else { &row.person.name };

@@ -175,6 +175,7 @@ pub fn standing(standing: Standing) -> &'static str {
         Standing::On => "on",
         Standing::Watch => "watch",
         Standing::Off => "off",
+        Standing::Quiet => "quiet",
         Standing::Unknown => "unknown",
         Standing::Ended => "ended",
     }
@@ -191,6 +192,7 @@ pub fn icon(name: &str) -> Markup {
                     path d="M10 2.5 a7.5 7.5 0 0 1 0 15 z" {}
                 }
                 "off" => path class="line-only" d="M3 10.5 l4.7 5 L17 5" {},
+                "quiet" => circle class="line-only" cx="10" cy="10" r="7" {},
                 "unknown" => path class="line-only dashed" d="M10 2.5 a7.5 7.5 0 1 1 0 15 a7.5 7.5 0 1 1 0 -15" {},
                 "ended" => path class="line-only" d="M4 4 h12 v12 h-12 z" {},
                 _ => {

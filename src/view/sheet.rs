@@ -2,6 +2,7 @@
 
 use super::draw::{self, Grid};
 use super::model::PageModel;
+use super::page::next_session;
 use crate::domain::{HomeworkSeen, SignalKind};
 use crate::words::{self, ColumnKind, Line, Record, ui};
 use maud::{Markup, html};
@@ -49,7 +50,12 @@ pub fn sheet(model: &PageModel, record: &Record) -> Markup {
 
 fn now_label(model: &PageModel, record: &Record) -> &'static str {
     let open = record.columns.last().is_some_and(|c| c.kind == ColumnKind::Now);
-    if open && !model.looking_back { ui::TODAY } else { ui::THEN }
+    match (open && !model.looking_back, next_session(model)) {
+        (false, _) => ui::THEN,
+        // With the session on another day, "today" over the column would look like it.
+        (true, Some(at)) if !words::same_day(at, record.as_of, &model.manner) => ui::NOW,
+        (true, _) => ui::TODAY,
+    }
 }
 
 fn rows(model: &PageModel, record: &Record, grids: &[&Grid; 2]) -> Markup {

@@ -47,6 +47,11 @@ pub(super) fn in_part(h: &HomeworkSeen) -> bool {
     h.outcome == HomeworkOutcome::Partial && !finished(h)
 }
 
+/// Done, but so that detection counts it as less: its quality was low.
+pub fn thin(h: &HomeworkSeen) -> bool {
+    h.outcome == HomeworkOutcome::Partial && finished(h)
+}
+
 /// Share of homework left undone, half for what was done in part: lately, and before.
 pub(super) fn homework_left(record: &Record) -> (f64, f64) {
     let left = |h: &&HomeworkSeen| match h.outcome {

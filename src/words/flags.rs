@@ -3,6 +3,7 @@
 use super::grammar::{capital, counted, date, figure, list, points, times};
 use super::pattern::{noun, opened_on, raising};
 use super::record::Record;
+use super::safety::zero_answer;
 use super::scores::{
     SCORES_MIN, in_clinical_range, little_changed, outside, plateau, range, reliably_worse, risen, stale_score, told,
     trend, worse_than_expected,
@@ -18,6 +19,8 @@ pub enum Standing {
     On,
     Watch,
     Off,
+    /// No flag, and no all-clear either.
+    Quiet,
     /// Too little data.
     Unknown,
     Ended,
@@ -62,8 +65,8 @@ pub fn engagement_flag(record: &Record, person: &Person, manner: &Manner) -> Fla
             return FlagWords::new(Standing::On, OF, "no contact", why);
         }
         let opened = match opened_on(record, episode).as_slice() {
-            [] => format!("since {since}"),
-            kinds => format!("opened {since} on {}", nouns(kinds)),
+            [] => format!("flagged {since}"),
+            kinds => format!("flagged {since} for {}", nouns(kinds)),
         };
         let signs = if now.pattern == Pattern::Confrontation { "signs of strain" } else { "signs of withdrawing" };
         let why = match raising(record).as_slice() {
@@ -114,7 +117,8 @@ pub fn engagement_flag(record: &Record, person: &Person, manner: &Manner) -> Fla
                 None => format!("no pattern of withdrawing so far, {own}"),
             };
             let calm = changed.is_empty() && record.active(FlagKind::SafetyItem).is_none();
-            FlagWords::new(Standing::Off, OF, if calm { "steady" } else { "no flag" }, why)
+            let (standing, word) = if calm { (Standing::Off, "steady") } else { (Standing::Quiet, "no flag") };
+            FlagWords::new(standing, OF, word, why)
         }
         Band::Watch | Band::Flag => {
             let why = match raising(record).as_slice() {
@@ -157,7 +161,8 @@ pub fn response_flag(record: &Record, manner: &Manner) -> FlagWords {
         };
         return FlagWords::new(Standing::Unknown, OF, "too early to say", why);
     }
-    let stale = stale_score(record, manner).map_or_else(String::new, |day| format!("; last score on {day}"));
+    let last_on = stale_score(record, manner);
+    let stale = last_on.as_ref().map_or_else(String::new, |day| format!("; last score on {day}"));
     if let Some((best, run)) = reliably_worse(&scores) {
         let best = points(best, &last.measure, manner);
         let why = format!("{trend}; {} reliably worse than the best level so far ({best}){stale}", running(run));
@@ -167,12 +172,13 @@ pub fn response_flag(record: &Record, manner: &Manner) -> FlagWords {
     if worse_than_expected(last) || risen(&scores).is_some() {
         return FlagWords::new(Standing::Watch, OF, "worth watching", why);
     }
-    let word = match (little_changed(&scores), record.active(FlagKind::SafetyItem)) {
-        (true, _) => "little change",
-        (false, Some(_)) => "no flag",
-        (false, None) => "on track",
+    let (standing, word) = match (last_on, little_changed(&scores), record.active(FlagKind::SafetyItem)) {
+        (Some(_), ..) => (Standing::Unknown, "no recent score"),
+        (None, true, _) => (Standing::Quiet, "little change"),
+        (None, false, Some(_)) => (Standing::Quiet, "no flag"),
+        (None, false, None) => (Standing::Off, "on track"),
     };
-    FlagWords::new(Standing::Off, OF, word, why)
+    FlagWords::new(standing, OF, word, why)
 }
 
 /// What is said where no outcome questionnaire is used.
@@ -221,12 +227,13 @@ pub(super) fn score_line(record: &Record, manner: &Manner) -> Line {
             ..Line::default()
         };
     }
+    let stale = stale_score(record, manner);
     let track = match record.active(FlagKind::NotOnTrack) {
         Some(_) => "; not on track",
         None if scores.len() < SCORES_MIN || worse_than_expected(last) => "",
         None if reliably_worse(&scores).is_some() => "; reliably worse than the best level so far",
         None if risen(&scores).is_some() => "; worth watching",
-        None if record.ended().is_some() => "",
+        None if record.ended().is_some() || stale.is_some() => "",
         None if little_changed(&scores) => "; little change so far",
         None if record.active(FlagKind::SafetyItem).is_some() => "",
         None => "; on track",
@@ -234,7 +241,7 @@ pub(super) fn score_line(record: &Record, manner: &Manner) -> Line {
     let sub = match record.active(FlagKind::NotOnTrack) {
         Some(_) if worse_than_expected(last) => format!("{}{track}", range(&scores)),
         Some(episode) if episode.why == Why::Plateau => {
-            format!("inside the expected range, no longer improving{track}")
+            format!("no longer improving, though inside the expected range{track}")
         }
         _ => format!("{}{track}", range(&scores)),
     };
@@ -244,6 +251,10 @@ pub(super) fn score_line(record: &Record, manner: &Manner) -> Line {
         Some(estimated) => format!("{sub}; {estimated}"),
         None => sub,
     };
+    let sub = [stale.map(|day| format!("no score since {day}")), zero_answer(record, &last.measure.name, manner)]
+        .into_iter()
+        .flatten()
+        .fold(sub, |sub, more| format!("{sub}; {more}"));
     Line { main: capital(&main), sub, ..Line::default() }
 }
 

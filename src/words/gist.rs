@@ -379,6 +379,7 @@ fn score_sentence(record: &Record, person: &Person, manner: &Manner) -> String {
         _ => "",
     };
     let gain = gained(&scores);
+    let stale = stale_score(record, manner);
     let is = match (outside(&scores), reliably_worse(&scores)) {
         (1, _) => "is worse than expected this once".to_owned(),
         (n, _) if n > 1 => format!("is worse than expected {}", running(n)),
@@ -390,8 +391,14 @@ fn score_sentence(record: &Record, person: &Person, manner: &Manner) -> String {
         _ if record.active(FlagKind::SafetyItem).is_some() => "is within the expected range".to_owned(),
         _ => "is on track".to_owned(),
     };
+    // Of weeks that nobody measured nothing is said.
+    let is = match (&stale, is.strip_prefix("is "), is.strip_prefix("has ")) {
+        (Some(_), Some(rest), _) => format!("was {rest}"),
+        (Some(_), None, Some(rest)) => format!("had {rest}"),
+        _ => is,
+    };
     let sudden = sudden_gain(&scores, manner).map_or_else(String::new, |fell| format!("; it fell {fell}"));
-    let stale = stale_score(record, manner).map_or_else(String::new, |day| format!("; last score on {day}"));
+    let stale = stale.map_or_else(String::new, |day| format!("; last score on {day}"));
     format!(
         " {} {} {is}: {}{}{sudden}{stale}.",
         person.hers_capital(),

@@ -141,7 +141,7 @@ pub fn iso_instant(at: Timestamp) -> String {
     at.to_string()
 }
 
-pub(super) fn same_day(a: Timestamp, b: Timestamp, manner: &Manner) -> bool {
+pub fn same_day(a: Timestamp, b: Timestamp, manner: &Manner) -> bool {
     iso_date(a, manner) == iso_date(b, manner)
 }
 

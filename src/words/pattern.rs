@@ -82,7 +82,7 @@ pub(super) fn pattern_line(record: &Record, person: &Person, manner: &Manner) ->
         let since = date(episode.opened, record.as_of, manner);
         let opened = match opened_on(record, episode).as_slice() {
             [] => String::new(),
-            kinds => format!("opened on {}", nouns(kinds)),
+            kinds => format!("at first for {}", nouns(kinds)),
         };
         Line::new(format!("Flagged since {since}"), vec![opened, agree, hint])
     } else if now.no_contact && !now.warming_up {

@@ -137,6 +137,20 @@ pub fn safety_note(record: &Record, manner: &Manner) -> Option<String> {
     }
 }
 
+/// "item 9: 0 on 20 November": where there is nothing to warn of, when the question was last answered so.
+/// The measure is named where it is not the one of the row (`beside`).
+pub(super) fn zero_answer(record: &Record, beside: &str, manner: &Manner) -> Option<String> {
+    if record.ended().is_some() {
+        return None;
+    }
+    let timeline = record.timeline?;
+    let asked = timeline.administrations.iter().rfind(|given| given.safety.is_some() && given.at < record.as_of)?;
+    let last = known(record, &asked.measure).pop().filter(|told| told.value <= 0.0)?;
+    let name = item(&asked.measure.name).strip_prefix(", ").unwrap_or("safety question");
+    let of = if asked.measure.name == beside { String::new() } else { format!("{} ", asked.measure.name) };
+    Some(format!("{of}{name}: 0 on {}", date(last.at, record.as_of, manner)))
+}
+
 /// One answer.
 struct Told {
     at: Timestamp,

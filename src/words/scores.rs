@@ -51,6 +51,9 @@ pub(super) fn trend(scores: &[&ScoreSeen], manner: &Manner) -> String {
     if let Some((from, to)) = risen(scores) {
         let (from, to) = (points(from, &last.measure, manner), points(to, &last.measure, manner));
         let way = if last.measure.worse == Worse::Up { "up" } else { "down" };
+        if from == shown(first) {
+            return format!("{way} from about {from} to {}", shown(last));
+        }
         return format!("{} at first, then {way} from about {from} to about {to}", shown(first));
     }
     if let Some(turn) = turn(scores, manner).filter(|_| n < LONG) {

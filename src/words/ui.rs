@@ -177,6 +177,8 @@ pub fn rom_mark(outcome: RomOutcome) -> &'static str {
     }
 }
 
+pub const HOMEWORK_THIN: &str = "homework done, low quality";
+
 pub fn homework_mark(outcome: HomeworkOutcome) -> &'static str {
     match outcome {
         HomeworkOutcome::Done => "homework done",
@@ -190,8 +192,8 @@ pub fn attendance_mark(outcome: AttendanceOutcome) -> &'static str {
     match outcome {
         AttendanceOutcome::Attended => "came",
         AttendanceOutcome::Late { .. } => "came late",
-        AttendanceOutcome::CancelledByClient => "cancelled",
-        AttendanceOutcome::Rescheduled => "moved",
+        AttendanceOutcome::CancelledByClient => "cancelled by the client",
+        AttendanceOutcome::Rescheduled => "moved by the client",
         AttendanceOutcome::NoShow => "did not come",
         AttendanceOutcome::CancelledByService | AttendanceOutcome::CancelledUnattributed => COUNTS_FOR_NOTHING,
     }

@@ -83,7 +83,8 @@ pub fn homework(grid: &Grid, title: &str, desc: &str, raised: bool, content: Opt
                 @let amount = content.and_then(|((name, read), usual)| Some((name, read(seen)?, usual)));
                 g class=(tone(raised, column)) {
                     title { (grid.title(column, &homework_title(seen, amount, grid))) }
-                    (circle(seen.outcome, grid.x(i) + dx, y + dy, *r))
+                    @if words::thin(seen) { (thin(grid.x(i) + dx, y + dy, *r)) }
+                    @else { (circle(seen.outcome, grid.x(i) + dx, y + dy, *r)) }
                     @if let Some((_, value, usual)) = amount.filter(|_| *dy <= 0.0) {
                         @let tall = (value / usual.max(0.01) * 14.0).clamp(1.0, 22.0);
                         rect class="amount" x=(px(grid.x(i) + dx - r * 0.6)) y=(px(height - 4.0 - tall)) width=(px(r * 1.2)) height=(px(tall)) rx="1" {}
@@ -112,7 +113,8 @@ fn places(n: usize, r: f64) -> Vec<(f64, f64, f64)> {
 }
 
 fn homework_title(seen: &HomeworkSeen, amount: Option<(&'static str, f64, f64)>, grid: &Grid) -> String {
-    let mut title = ui::homework(seen.outcome).to_owned();
+    let mut title =
+        if words::thin(seen) { ui::homework(HomeworkOutcome::Done) } else { ui::homework(seen.outcome) }.to_owned();
     if let Some(what) = &seen.title {
         title = format!("{what}: {title}");
     }
@@ -122,6 +124,15 @@ fn homework_title(seen: &HomeworkSeen, amount: Option<(&'static str, f64, f64)>,
             format!("{title}; {name} {}, usually {}", figure(value), figure(usual))
         }
         None => title,
+    }
+}
+
+/// Done, with little in it.
+pub(super) fn thin(x: f64, y: f64, r: f64) -> Markup {
+    let k = r / 9.0;
+    html! {
+        circle class="ring" cx=(px(x)) cy=(px(y)) r=(px(r)) {}
+        path class="stroke" d={ "M" (px(x - 4.0 * k)) "," (px(y)) " l" (px(3.0 * k)) "," (px(3.4 * k)) " l" (px(5.4 * k)) "," (px(-6.4 * k)) } {}
     }
 }
 

@@ -48,7 +48,7 @@ impl<'a> Grid<'a> {
     /// Left edge and width of the shaded weeks.
     fn shade(&self) -> Option<(f64, f64)> {
         let first = self.columns.iter().position(|c| c.recent)?;
-        let last = self.columns.iter().rposition(|c| c.recent && c.kind != ColumnKind::Now)?;
+        let last = self.columns.iter().rposition(|c| c.recent)?;
         let left = self.x(first) - self.pitch / 2.0;
         (last >= first).then(|| (left, self.x(last) + self.pitch / 2.0 - left))
     }

@@ -299,7 +299,7 @@ fn a_flag_says_on_what_it_opened_and_what_holds_now() {
     let [engagement, _] = cards(&case);
     assert_eq!(
         engagement.why,
-        "signs of withdrawing against her own record: the questionnaire, homework and attendance; opened 2 March on \
+        "signs of withdrawing against her own record: the questionnaire, homework and attendance; flagged 2 March for \
          the questionnaire and homework"
     );
     // What it rests on says more than what stood out at the next session.
@@ -309,7 +309,7 @@ fn a_flag_says_on_what_it_opened_and_what_holds_now() {
     let late =
         case.course.steps.iter().rev().find_map(|s| s.seen.attendance.first().map(|a| a.1.clone())).expect("a slot");
     case.course.episodes[0].rests_on = vec![homework, late];
-    assert!(cards(&case)[0].why.ends_with("; opened 2 March on homework and attendance"), "{}", cards(&case)[0].why);
+    assert!(cards(&case)[0].why.ends_with("; flagged 2 March for homework and attendance"), "{}", cards(&case)[0].why);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Coming, coming late, cancelling, moving, staying away; and asking for more space.
+//! Coming, coming late, cancelling, moving, staying away; and asking for more space, which nothing in the record tells
+//! from a clinic closed over a holiday: so a longer gap counts only beside something else that fell short.
 //!
 //! Slots that share a start are one: a double booking says nothing of its own. What a practitioner or the
 //! service cancelled is shown and never counts; nor does a cancellation of which nobody said whose it was.
@@ -82,7 +83,7 @@ fn replaced(record: &Record, slot: &Slot, now: Timestamp) -> bool {
     record.slots.iter().any(|s| s.replaces.as_ref() == Some(&slot.source) && s.placed() <= now)
 }
 
-/// Gap in days that the client asked for: booked after a kept session, much longer than usual, nothing else
+/// Gap in days that the client may have asked for: booked after a kept session, much longer than usual, nothing else
 /// ever booked in between, neither replacing a cancelled slot nor moved there. A slot in between that the
 /// service cancelled makes the gap the clinician's.
 pub fn spacing_days(

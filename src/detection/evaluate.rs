@@ -63,6 +63,8 @@ pub struct Inputs<'a> {
 impl Inputs<'_> {
     pub fn evaluate(&self, elapsed: f64, spacing_days: Option<f64>, missed: Vec<usize>) -> Evaluation {
         let (c, state) = (self.c, self.state);
+        // by itself a longer gap may be anybody's wish, a holiday's or a closed clinic's
+        let spacing_days = spacing_days.filter(|_| self.intake.falls_short() || !missed.is_empty());
         let mut evidence = [[0.0; 2]; 5];
         let mut absent = [true; 5];
         let within = |l: Evidence| l.map(|l| l.clamp(-c.evidence_max, c.evidence_max));

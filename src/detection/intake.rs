@@ -111,6 +111,13 @@ impl Intake {
             || self.alliance.iter().any(|i| speaks(&i.evidence))
     }
 
+    /// Whether a session, homework or a questionnaire fell short, late homework aside.
+    pub fn falls_short(&self) -> bool {
+        self.attendance.iter().any(|i| i.severity.is_some_and(|s| s > 0))
+            || self.homework.iter().any(|i| i.severity.is_some_and(|s| s > 1))
+            || self.rom.iter().any(|i| i.severity > 0)
+    }
+
     pub fn clear(&mut self) {
         self.attendance.clear();
         self.homework.clear();

@@ -231,7 +231,7 @@ pub enum Closing {
 pub struct Seen {
     /// Outcomes of slots and moves that became known, with what they rest on.
     pub attendance: Vec<(AttendanceOutcome, Source)>,
-    /// The client asked for more space: gap to the booking, days.
+    /// More space since the last session, beside something else that fell short: gap to the booking, days.
     pub spacing_days: Option<f64>,
     pub homework: Vec<HomeworkSeen>,
     pub rom: Vec<RomSeen>,

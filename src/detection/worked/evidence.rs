@@ -137,3 +137,26 @@ fn scores_never_move_the_engagement_probability() {
     let gap = a.steps[9].engagement_probability - b.steps[9].engagement_probability;
     assert!(gap.abs() < 1e-12, "{gap}");
 }
+
+/// Booked after the last session for three weeks later. All else as ever: the clinic may be closed. Beside homework left
+/// undone it counts.
+#[test]
+fn a_longer_gap_by_itself_says_nothing() {
+    let say = |done: bool, booked: Option<i64>| {
+        let mut client = Client::new();
+        client.good(8);
+        let (last, next) = (7 * WEEK, 10 * WEEK);
+        let done = done.then_some(last + 2 * DAY);
+        client.t.homework.push(homework("z", last + HOUR, Some(last + 6 * DAY), done));
+        let mut slot = slot("next", next, SlotOutcome::Booked);
+        slot.booked = booked.map(|after| at(last + after));
+        client.t.slots.push(slot);
+        client.until(next).steps[8].clone()
+    };
+    let (gap, planned) = (say(true, Some(HOUR)), say(true, None));
+    assert_eq!(gap.seen.spacing_days, None);
+    assert_eq!(gap.probability, planned.probability);
+    let (gap, planned) = (say(false, Some(HOUR)), say(false, None));
+    assert_eq!(gap.seen.spacing_days, Some(21.0));
+    assert!(gap.probability > planned.probability);
+}

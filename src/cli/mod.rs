@@ -98,6 +98,9 @@ struct FitArgs {
     /// IANA time zone of the service [default: UTC]
     #[arg(long, env = "TAUTLINE_TIME_ZONE")]
     time_zone: Option<String>,
+    /// For work on the model: searches its constants for so many minutes first; each path is a history of its own
+    #[arg(long, value_name = "MINUTES", hide_short_help = true)]
+    search: Option<f64>,
 }
 
 #[derive(clap::Args, Debug)]
@@ -246,8 +249,8 @@ fn zone(name: Option<String>) -> Result<jiff::tz::TimeZone, Failed> {
 }
 
 fn fit_command(args: FitArgs) -> Result<(), Failed> {
-    let FitArgs { paths, labels, output, time_zone } = args;
-    fit::run(&fit::Options { paths, labels, output, time_zone: zone(time_zone)? }).map_err(Failed)
+    let FitArgs { paths, labels, output, time_zone, search: search_minutes } = args;
+    fit::run(&fit::Options { paths, labels, output, time_zone: zone(time_zone)?, search_minutes }).map_err(Failed)
 }
 
 fn simulate_command(args: SimulateArgs) -> Result<(), Failed> {

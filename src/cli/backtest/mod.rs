@@ -17,7 +17,7 @@ mod report;
 mod rivals;
 mod sheet;
 mod spill;
-mod statistics;
+pub(crate) mod statistics;
 mod summary;
 #[cfg(test)]
 mod tests;

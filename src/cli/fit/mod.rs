@@ -18,6 +18,7 @@
 mod counts;
 mod judged;
 mod regression;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -28,8 +29,10 @@ use crate::domain::Timeline;
 use counts::Counts;
 use jiff::tz::TimeZone;
 use regression::{Course, Logit};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 pub const CLIENTS_MIN: usize = 200;
 pub const LABELLED_MIN: usize = 300;
@@ -45,7 +48,12 @@ pub struct Options {
     pub labels: Option<PathBuf>,
     pub output: PathBuf,
     pub time_zone: TimeZone,
+    /// Searches the constants of the model for so many minutes first ([`search`]).
+    pub search_minutes: Option<f64>,
 }
+
+/// Before calibration.
+const NONE: Calibration = Calibration { intercept: 0.0, slope: 1.0 };
 
 /// Learns and writes; what was learned goes to stderr.
 ///
@@ -56,6 +64,12 @@ pub fn run(options: &Options) -> Result<(), String> {
     let mut learned = Vec::new();
     let labels = options.labels.as_deref().map(labels::read).transpose()?;
 
+    if let Some(minutes) = options.search_minutes {
+        let histories = histories(options, labels.as_ref().ok_or("a search needs --labels")?)?;
+        let time = Duration::try_from_secs_f64(60.0 * minutes).map_err(|_| "--search wants minutes, 0 or more")?;
+        let limit = search::Limit { time, rounds: u32::MAX };
+        (constants, _) = search::search(&histories, &constants, &search::SEARCHED, limit)?;
+    }
     let seen = Mutex::new((Vec::<Counts>::new(), Vec::<Course>::new()));
     let first = constants.clone();
     each(options, &|_, timeline| {
@@ -71,7 +85,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     counts::learn(&counts, &mut constants, &mut learned);
     regression::learn_course(&courses, &mut constants, &mut learned);
 
-    let raw = Constants { calibration: Calibration { intercept: 0.0, slope: 1.0 }, ..constants.clone() };
+    let raw = Constants { calibration: NONE, ..constants.clone() };
     let logits = Mutex::new(Vec::<(String, Vec<Logit>)>::new());
     each(options, &|patient, timeline| {
         let mine = match &labels {
@@ -92,6 +106,24 @@ pub fn run(options: &Options) -> Result<(), String> {
     }
     constants.fitted = Some(Fitted { version: VERSION, model: crate::detection::MODEL.to_owned(), clients, learned });
     write(&options.output, &constants)
+}
+
+/// Each path is a history of its own; clients by name, so that the same input gives the same search.
+fn histories(options: &Options, labels: &HashMap<String, labels::Label>) -> Result<Vec<Vec<search::Client>>, String> {
+    let mut histories = Vec::new();
+    for path in &options.paths {
+        let clients = Mutex::new(Vec::new());
+        backtest::timelines(std::slice::from_ref(path), &options.time_zone, &|patient, timeline| {
+            if let Some(label) = labels.get(patient) {
+                let mut clients = clients.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                clients.push((timeline.clone(), label.clone()));
+            }
+        })?;
+        let mut clients = clients.into_inner().unwrap_or_default();
+        clients.sort_by(|a: &search::Client, b| a.1.patient.cmp(&b.1.patient));
+        histories.push(clients);
+    }
+    Ok(histories)
 }
 
 fn said(what: &Learned) -> String {

@@ -113,6 +113,16 @@ pub fn learn_calibration(
     learned.push(Learned { name: name.into(), count, learned: standard_error > 0.0, standard_error });
 }
 
+/// Mean log-loss of what was said, recalibrated.
+pub fn log_loss(all: &[Logit], from: Calibration) -> Option<f64> {
+    let (calibration, _) = logistic(all, from, [0.0; 2])?;
+    let one = |one: &Logit| {
+        let x = calibration.apply(one.said);
+        (1.0 + (if one.was { -x } else { x }).exp()).ln()
+    };
+    Some(all.iter().map(one).sum::<f64>() / all.len() as f64)
+}
+
 /// Newton's method on two coefficients with a normal prior about `prior` (precision 0: none). `None` where they cannot
 /// be told, or more said would mean less.
 fn logistic(all: &[Logit], prior: Calibration, precision: [f64; 2]) -> Option<(Calibration, f64)> {

@@ -1,3 +1,4 @@
+use super::search::{Limit, search};
 use super::{Options, run};
 use crate::cli::simulate::{self, Generator};
 use crate::detection::Constants;
@@ -12,6 +13,7 @@ fn fitted(clients: usize, labels: bool) -> Constants {
         labels: labels.then(|| folder.path().join("labels.ndjson")),
         output: folder.path().join("fitted.json"),
         time_zone: TimeZone::UTC,
+        search_minutes: None,
     };
     run(&options).unwrap();
     let text = std::fs::read_to_string(&options.output).unwrap();
@@ -67,7 +69,7 @@ fn judgements_teach_the_calibration() {
     }
     std::fs::write(&input, text).unwrap();
     let output = folder.path().join("fitted.json");
-    let options = Options { paths: vec![input], labels: None, output, time_zone: TimeZone::UTC };
+    let options = Options { paths: vec![input], labels: None, output, time_zone: TimeZone::UTC, search_minutes: None };
     run(&options).unwrap();
     let fitted: Constants = serde_json::from_str(&std::fs::read_to_string(&options.output).unwrap()).unwrap();
     let said = fitted.fitted.as_ref().unwrap().learned.iter().find(|what| what.name == "calibration by judgements");
@@ -76,4 +78,33 @@ fn judgements_teach_the_calibration() {
     let (was, is) = (Constants::default().calibration, fitted.calibration);
     assert!(is.apply(0.5) < was.apply(0.5), "fewer ruptures than were said, and the probability did not fall: {is:?}");
     assert!((is.slope - was.slope).abs() < 0.6, "the prior holds it: {is:?}");
+}
+
+/// From a model that is blind to homework it finds that homework says something.
+#[test]
+fn a_search_finds_what_was_spoilt() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().to_path_buf();
+    simulate::run(&simulate::Options { clients: 80, seed: 31, output, generator: Generator::Chain }).unwrap();
+    let options = Options {
+        paths: vec![folder.path().join("resources.ndjson")],
+        labels: None,
+        output: folder.path().join("unused"),
+        time_zone: TimeZone::UTC,
+        search_minutes: None,
+    };
+    let labels = crate::cli::backtest::labels::read(&folder.path().join("labels.ndjson")).unwrap();
+    let histories = super::histories(&options, &labels).unwrap();
+    assert_eq!((histories.len(), histories[0].len()), (1, 80));
+    let mut spoilt = Constants::default();
+    spoilt.homework.outcomes.tilt = [0.2, 0.2];
+    let run = |rounds| {
+        let limit = Limit { time: std::time::Duration::MAX, rounds };
+        search(&histories, &spoilt, &["/homework/outcomes/tilt"], limit).unwrap()
+    };
+    let ((same, before), (found, after)) = (run(0), run(3));
+    assert_eq!(same, spoilt);
+    let tilt = found.homework.outcomes.tilt;
+    assert!(after > before && tilt[0].max(tilt[1]) > 0.4, "{before} to {after}: {tilt:?}");
+    assert_eq!(Constants { homework: spoilt.homework.clone(), ..found }, spoilt, "nothing else is touched");
 }

@@ -15,6 +15,7 @@ use futures_util::TryFutureExt as _;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
@@ -73,6 +74,7 @@ pub struct Running {
     keeping: JoinHandle<()>,
     flags: JoinHandle<()>,
     stop: watch::Sender<bool>,
+    _alone: Option<File>,
 }
 
 /// Something that kept the server from starting; the text says what to do.
@@ -105,6 +107,7 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
         config.base_url = format!("{scheme}://{address}");
         config.listen = address;
     }
+    let alone = alone(&config.database_url)?;
     let pipeline = pipeline(&config, Arc::clone(&clock)).await?;
     let broken = |error: crate::error::Error| {
         let source = error.source.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -148,7 +151,31 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     let server = server.map_err(|error| StartError(error.to_string()))?.run();
     let handle = server.handle();
     let server = tokio::spawn(server);
-    Ok(Running { address, state, handle, server, worker, scribe, keeping, flags, stop })
+    Ok(Running { address, state, handle, server, worker, scribe, keeping, flags, stop, _alone: alone })
+}
+
+/// One server for one SQLite file: each takes for granted that nobody else claims its jobs, and remembers what stands
+/// in the index. The lock is on a file beside the database (closing the database's own file would let go of SQLite's
+/// locks), and goes with the process, however that ends.
+fn alone(database_url: &str) -> Result<Option<File>, StartError> {
+    let Some(database) = store::file(database_url) else { return Ok(None) };
+    let mut path = database.clone().into_os_string();
+    path.push(".lock");
+    let failed = |what: String| StartError(format!("{}: {what}", Path::new(&path).display()));
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| failed(error.to_string()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(StartError(format!(
+            "another server runs on {}. Stop it first, or use PostgreSQL, which several may share.",
+            database.display()
+        ))),
+        // Some network filesystems know no locks.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(%error, "whether another server runs on the database cannot be told");
+            Ok(None)
+        }
+    }
 }
 
 /// TLS by ourselves, 1.2 and later.

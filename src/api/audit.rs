@@ -7,7 +7,7 @@
 
 use super::access::{Access, Noted};
 use crate::error::{Error, Result};
-use crate::fhir::audit::{Asker, Audited, Interaction, event};
+use crate::fhir::audit::{Asker, Audited, Interaction, event, refused_sign_in, sign_in};
 use crate::fhir::outcome::IssueType;
 use crate::fhir::parameters::{TermContext, terms};
 use crate::fhir::write::judgement;
@@ -188,6 +188,22 @@ pub fn of_request(access: &Access, asked: &Asked, now: Timestamp, context: &Term
 pub fn of_stranger(asker: &Asker, asked: &Asked, now: Timestamp, context: &TermContext) -> Vec<Put> {
     let client = asked.named.map(Arc::from);
     vec![one(asker, asked.interaction, client, None, Some(asked.request), asked.status, now, context)]
+}
+
+/// An event for somebody who came to sign in: let in, or refused with these words.
+#[must_use]
+pub fn of_sign_in(
+    asker: &Asker,
+    refused: Option<(u16, &'static str)>,
+    now: Timestamp,
+    context: &TermContext,
+) -> Vec<Put> {
+    let id = uuid::Uuid::now_v7().to_string();
+    let made = match refused {
+        None => sign_in(&id, now, asker),
+        Some((status, why)) => refused_sign_in(&id, now, asker, status, why),
+    };
+    vec![put("AuditEvent", made, id, None, now, context)]
 }
 
 /// Events of a transaction's writes.

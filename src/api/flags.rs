@@ -1,9 +1,10 @@
 //! `write_flags`: our Flags in the EHR's own list, kept in step.
 //!
 //! Whatever Flag changes is written within a moment, by the token of a launch of its client that lasts, or by our own
-//! as a system (`system_scope`), which needs nobody to look. What fails is tried again, later and later. Each process
-//! does so for what it sees; writing twice changes nothing.
+//! as a system (`system_scope`), which needs nobody to look. What fails is tried again, later and later. Of several
+//! processes one writes for a client at a time, and the others learn from it what stands there ([`claim`]).
 
+use super::claim::{self, Stand};
 use super::{State, launched};
 use crate::error::Result;
 use crate::smart::ehr::Ehr;
@@ -11,7 +12,7 @@ use crate::smart::fetch::FetchError;
 use crate::smart::launch::Launches;
 use crate::smart::session::Session;
 use crate::smart::write_back::{self, Kept, Pen};
-use crate::store::{HistoryOf, Key, Query, Version};
+use crate::store::{HistoryOf, Key, Query, StoreError, Version};
 use actix_web::web;
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -21,8 +22,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-/// Flags of one client that are written, and versions of one that are looked through.
+/// Flags of one client that are written.
 const FLAGS_MAX: usize = 200;
+/// Versions of a Flag that are looked through where nobody remembers what was written of it.
+const VERSIONS_MAX: usize = 8;
+/// How soon it is looked again whether another process has done it.
+const TAKEN_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 /// How often changes are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Changes read at once.
@@ -74,13 +79,13 @@ impl Keeper {
     }
 
     /// What was tried is done, or due again; what was asked for meanwhile stays.
-    fn tried(&self, client: &Arc<str>, before: Waiting, again: Option<Timestamp>) {
+    fn tried(&self, client: &Arc<str>, before: Waiting, again: Option<Waiting>) {
         let mut waiting = lock(&self.waiting);
         if waiting.get(client).is_none_or(|one| one.due != before.due || one.tries != before.tries) {
             return;
         }
         match again {
-            Some(due) => waiting.insert(Arc::clone(client), Waiting { tries: before.tries + 1, due }),
+            Some(again) => waiting.insert(Arc::clone(client), again),
             None => waiting.remove(client),
         };
     }
@@ -149,16 +154,19 @@ async fn changed(state: &State, since: Timestamp) -> Result<(Vec<Arc<str>>, Time
 async fn one(state: &State, launches: &Launches, client: Arc<str>, before: Waiting) {
     let now = state.pipeline.clock.now();
     let again = match brought_in_step(state, launches, &client, now).await {
-        Ok(()) => None,
+        Ok(true) => None,
+        Ok(false) => Some(Waiting { tries: before.tries, due: now + TAKEN_PAUSE }),
         Err(why) => {
             let pause = PAUSE_SECONDS.saturating_mul(1 << before.tries.min(16)).min(PAUSE_SECONDS_MAX);
             tracing::warn!(%why, pause, "flags could not be written to the record system, and will be tried again");
-            Some(now + SignedDuration::from_secs(pause))
+            Some(Waiting { tries: before.tries + 1, due: now + SignedDuration::from_secs(pause) })
         }
     };
     state.flags.tried(&client, before, again);
 }
 
+/// `false`: another process is at it.
+///
 /// # Errors
 /// Why not, for the log.
 async fn brought_in_step(
@@ -166,21 +174,64 @@ async fn brought_in_step(
     launches: &Launches,
     client: &Arc<str>,
     now: Timestamp,
-) -> std::result::Result<(), String> {
-    let query = Query { kind: "Flag", client: Some(Arc::clone(client)), count: FLAGS_MAX, ..Query::default() };
-    let flags = state.pipeline.store.search(&query).await.map_err(|error| error.to_string())?.versions;
+) -> std::result::Result<bool, String> {
+    let said = |error: StoreError| error.to_string();
+    let flags = current(state, client).await.map_err(said)?;
     let stand: Written = flags.iter().map(|flag| (Arc::clone(&flag.key.id), flag.version)).collect();
     if lock(&state.flags.written).get(client) == Some(&stand) {
-        return Ok(());
+        return Ok(true);
     }
-    let Some((ehr, pen)) = pen(state, launches, client, now).await? else { return Ok(()) };
+    let Some((ehr, pen)) = pen(state, launches, client, now).await? else { return Ok(true) };
+    let name = claim::name(&ehr.iss, client);
+    let known = claim::stand(state, &name, now).await.map_err(said)?;
+    if stand.iter().all(|(id, version)| known.has(id, *version)) {
+        lock(&state.flags.written).insert(Arc::clone(client), stand);
+        return Ok(true);
+    }
+    let Some(mut known) = claim::take(state, &name, now).await.map_err(said)? else { return Ok(false) };
+    // They may have moved on until it was our turn.
+    let done = match current(state, client).await {
+        Ok(flags) => {
+            let written = tokio::time::timeout(claim::WORK_MAX, write_all(state, ehr, &pen, &flags, &mut known)).await;
+            written.unwrap_or_else(|_| Err("the record system takes too long".to_owned())).map(|all| (flags, all))
+        }
+        Err(error) => Err(said(error)),
+    };
+    claim::leave(state, &name, &known, state.pipeline.clock.now()).await.map_err(said)?;
+    let (flags, all) = done?;
+    if all {
+        let stand = flags.iter().map(|flag| (Arc::clone(&flag.key.id), flag.version)).collect();
+        lock(&state.flags.written).insert(Arc::clone(client), stand);
+    }
+    Ok(true)
+}
+
+async fn current(state: &State, client: &Arc<str>) -> std::result::Result<Vec<Version>, StoreError> {
+    let query = Query { kind: "Flag", client: Some(Arc::clone(client)), count: FLAGS_MAX, ..Query::default() };
+    Ok(state.pipeline.store.search(&query).await?.versions)
+}
+
+/// Writes what does not stand yet, and notes it in `known`; `false`: the scope does not let us.
+async fn write_all(
+    state: &State,
+    ehr: &Ehr,
+    pen: &Pen,
+    flags: &[Version],
+    known: &mut Stand,
+) -> std::result::Result<bool, String> {
     let mut failed = None;
-    for flag in &flags {
-        match write(state, ehr, &pen, flag).await {
-            Ok(Kept::Created | Kept::Updated | Kept::Same) => {}
-            Ok(Kept::Theirs) => tracing::info!("a flag that was closed in the record system stays closed there"),
+    for flag in flags.iter().filter(|flag| !known.has(&flag.key.id, flag.version)).collect::<Vec<_>>() {
+        let Ok(resource) = serde_json::from_str::<Value>(&flag.json) else { continue };
+        let active = resource["status"] == "active";
+        match write(state, ehr, pen, flag, &resource, known).await {
+            Ok(kept @ (Kept::Created | Kept::Updated | Kept::Same | Kept::Theirs)) => {
+                if kept == Kept::Theirs {
+                    tracing::info!("a flag that was closed in the record system stays closed there");
+                }
+                known.note(&flag.key.id, flag.version, active);
+            }
             // Another launch may be let.
-            Ok(Kept::NotAllowed) => return Ok(()),
+            Ok(Kept::NotAllowed) => return Ok(false),
             Err(FetchError::Status(401, _)) => {
                 ehr.forget_token();
                 failed = Some("the record system does not take our token".to_owned());
@@ -188,13 +239,7 @@ async fn brought_in_step(
             Err(error) => failed = Some(error.to_string()),
         }
     }
-    match failed {
-        Some(why) => Err(why),
-        None => {
-            lock(&state.flags.written).insert(Arc::clone(client), stand);
-            Ok(())
-        }
-    }
+    failed.map_or(Ok(true), Err)
 }
 
 /// By whose leave it is written: a launch's for this client, else ours as a system. `None`: by nobody's.
@@ -231,15 +276,26 @@ async fn pen<'a>(
     Ok(Some((ehr, Pen { token, scope, patient })))
 }
 
-async fn write(state: &State, ehr: &Ehr, pen: &Pen, flag: &Version) -> std::result::Result<Kept, FetchError> {
-    let Ok(resource) = serde_json::from_str::<Value>(&flag.json) else { return Ok(Kept::Same) };
-    // One that we closed may be open again, when what was said of it is taken back.
-    let reopened = resource["status"] == "active" && was_closed(state, &flag.key).await;
-    write_back::keep(ehr, pen, &state.pipeline.base, &resource, reopened).await
+async fn write(
+    state: &State,
+    ehr: &Ehr,
+    pen: &Pen,
+    flag: &Version,
+    resource: &Value,
+    known: &Stand,
+) -> std::result::Result<Kept, FetchError> {
+    // One that we closed there may be open again, when what was said of it is taken back.
+    let reopened = resource["status"] == "active"
+        && match known.active(&flag.key.id) {
+            Some(active) => !active,
+            None => was_closed(state, &flag.key).await,
+        };
+    write_back::keep(ehr, pen, &state.pipeline.base, resource, reopened).await
 }
 
+/// By its last versions.
 async fn was_closed(state: &State, key: &Key) -> bool {
-    let all = state.pipeline.store.history(HistoryOf::Instance(key.clone()), None, FLAGS_MAX, None).await;
+    let all = state.pipeline.store.history(HistoryOf::Instance(key.clone()), None, VERSIONS_MAX, None).await;
     let closed =
         |version: &Version| serde_json::from_str::<Value>(&version.json).is_ok_and(|flag| flag["status"] != "active");
     all.is_ok_and(|page| page.versions.iter().any(closed))

@@ -3,8 +3,8 @@
 use super::access::Access;
 use super::format;
 use super::rest::{self, Prefer, Request, Return, Source};
-use super::{BODY_BYTES_MAX, BODY_SECONDS_MAX, State, respond};
-use super::{audit, auth};
+use super::{BODY_BYTES_MAX, State, respond};
+use super::{audit, auth, sender};
 use crate::config::Auth;
 use crate::error::{Error, Result};
 use crate::fhir::audit::Asker;
@@ -16,7 +16,8 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 /// Everything under the FHIR base.
 pub async fn fhir(state: web::Data<State>, http: HttpRequest, payload: web::Payload) -> HttpResponse {
@@ -175,7 +176,7 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// The whole body, decompressed, within its limits of size and time.
+/// The whole body, decompressed, within its limits of size and slowness.
 pub(super) async fn body(http: &HttpRequest, payload: web::Payload) -> Result<web::Bytes> {
     if let Some(encoding) = text(http.headers(), header::CONTENT_ENCODING)
         && !["gzip", "x-gzip", "deflate", "identity", ""].contains(&encoding.trim().to_ascii_lowercase().as_str())
@@ -183,18 +184,19 @@ pub(super) async fn body(http: &HttpRequest, payload: web::Payload) -> Result<we
         let text = "Bodies may be sent plain or with Content-Encoding gzip.";
         return Err(Error::new(IssueType::NotSupported, text).with_status(415));
     }
-    let mut payload = payload.into_inner();
-    let read = web::Bytes::from_request(http, &mut payload);
-    match tokio::time::timeout(Duration::from_secs(BODY_SECONDS_MAX), read).await {
-        Err(_) => Err(Error::new(IssueType::Timeout, "The body took too long to arrive.").with_status(408)),
-        Ok(Err(error)) if error.as_response_error().status_code() == 413 => {
+    let (mut payload, cut) = sender::paced(payload.into_inner());
+    match web::Bytes::from_request(http, &mut payload).await {
+        Err(_) if cut.load(Ordering::Relaxed) => {
+            Err(Error::new(IssueType::Timeout, "The body took too long to arrive.").with_status(408))
+        }
+        Err(error) if error.as_response_error().status_code() == 413 => {
             let text = format!("The body is larger than {} MB.", BODY_BYTES_MAX / (1024 * 1024));
             Err(Error::new(IssueType::TooLong, text))
         }
-        Ok(Err(_)) => {
+        Err(_) => {
             Err(Error::new(IssueType::Structure, "The body did not arrive whole, or is not the gzip it claims to be."))
         }
-        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(bytes) => Ok(bytes),
     }
 }
 

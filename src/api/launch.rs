@@ -5,7 +5,7 @@
 
 use super::access::{Access, Holder};
 use super::pages::{csrf, html, notice, same};
-use super::{State, auth, launched, token};
+use super::{State, audit, auth, launched, token};
 use crate::error::{Error, Result};
 use crate::fhir::audit::Asker;
 use crate::fhir::outcome::IssueType;
@@ -108,6 +108,20 @@ pub async fn launch(state: web::Data<State>, http: HttpRequest) -> HttpResponse 
     }
 }
 
+/// A launch that came to nothing, kept in the trail.
+fn refused(state: &State, them: &Asker, error: LaunchError) -> HttpResponse {
+    let response = failed(state, error);
+    signed_in(state, them, Some((response.status().as_u16(), error.why())));
+    response
+}
+
+/// Keeps in the trail that somebody was let in, or was not. What they then read has events of its own, without which
+/// nothing is shown.
+fn signed_in(state: &State, who: &Asker, refused: Option<(u16, &'static str)>) {
+    let (now, context) = (state.pipeline.clock.now(), state.pipeline.term_context());
+    state.trail.keep_if_room(audit::of_sign_in(who, refused, now, &context));
+}
+
 fn redirect(url: &str, cookies: &[String]) -> HttpResponse {
     let mut builder = HttpResponse::SeeOther();
     builder.insert_header((header::LOCATION, url));
@@ -127,25 +141,32 @@ pub async fn callback(state: web::Data<State>, http: HttpRequest) -> HttpRespons
     let Some(launches) = &state.smart.launches else { return failed(&state, LaunchError::Unlisted) };
     let named = parameter(&http, "state").unwrap_or_default();
     let used = set_cookie(&launch_cookie(&named), "", Some(0));
+    let now = state.pipeline.clock.now();
+    let stranger = Asker { client_id: Some("launch".into()), address: auth::address(&http), ..Asker::default() };
     let Some(browser) = cookie(&http, &launch_cookie(&named)) else {
+        signed_in(&state, &stranger, Some((400, "the browser did not send the launch's cookie")));
         // The launch stays as it is: a stranger's call must not end it.
         let text = "Your browser did not send back the cookie of this launch, so it cannot be finished. Please launch \
                     again from the client's chart. If it happens again, allow cookies for this site, or open it in a \
                     window of its own.";
         return html(&state, StatusCode::BAD_REQUEST, notice("This launch did not work", text));
     };
+    let pending = match launches.pending(&named, browser, now).await {
+        Ok(pending) => pending,
+        Err(error) => return with_cookie(refused(&state, &stranger, error), &used),
+    };
+    let them = Asker { issuer: Some(pending.iss.clone()), ..stranger };
     if let Some(error) = parameter(&http, "error") {
         let denied = LaunchError::Denied(oauth_error(&error).unwrap_or("refused"));
-        let told = launches.refuse(&named, browser, state.pipeline.clock.now()).await.err().unwrap_or(denied);
-        return with_cookie(failed(&state, told), &used);
+        return with_cookie(refused(&state, &them, denied), &used);
     }
     let code = parameter(&http, "code").unwrap_or_default();
     let issuer = parameter(&http, "iss");
-    let now = state.pipeline.clock.now();
-    match launches.finish(&named, &code, browser, issuer.as_deref(), now).await {
-        Err(error) => with_cookie(failed(&state, error), &used),
+    match launches.finish(&pending, &code, issuer.as_deref(), now).await {
+        Err(error) => with_cookie(refused(&state, &them, error), &used),
         Ok(entered) => {
             let session = &entered.session;
+            signed_in(&state, &asker(session, them.address.clone()), None);
             let name = session_cookie(session.patient.as_deref());
             let mut set = vec![used];
             match replaced(launches, &http, &name, session, now).await {

@@ -5,6 +5,7 @@ use super::{State, flags, launch};
 use crate::error::Result;
 use crate::fhir::check;
 use crate::fhir::outcome::Issue;
+use crate::fhir::read;
 use crate::pipeline::ingest::{Action, Target, Write};
 use crate::smart::ehr::Ehr;
 use crate::smart::pull::{self, Missing};
@@ -13,6 +14,7 @@ use crate::smart::session::{Ending, Progress, Session};
 use crate::store::{Key, Query};
 use actix_web::web;
 use futures_util::StreamExt;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,13 +132,23 @@ async fn settled(state: &State, session: &Session, progress: &Progress, missing:
         (one, verdict.unwrap_or(Missing::Unsaid))
     });
     let mut writes = Vec::new();
-    for (Before { kind, id, .. }, verdict) in asked.buffered(CHECKED_AT_ONCE).collect::<Vec<_>>().await {
-        let action = match verdict {
-            Missing::Gone => Action::Delete { target: Target::Id(id), if_match: None },
-            Missing::There(resource) if !check::check(&resource).iter().any(Issue::refuses) => {
-                Action::Update { target: Target::Id(id), resource, if_match: None, must_be_new: false }
-            }
-            Missing::There(_) | Missing::Unsaid => {
+    for (before, verdict) in asked.buffered(CHECKED_AT_ONCE).collect::<Vec<_>>().await {
+        let kind = before.kind;
+        let fits = |resource: &Value| !check::check(resource).iter().any(Issue::refuses);
+        // What a group shares goes for this one alone: a patient's token may not be told of what the others still have.
+        let left = match &verdict {
+            Missing::Gone => before.without(session.patient.as_deref().unwrap_or_default()).filter(fits),
+            Missing::Elsewhere(resource) => Some(resource.clone()).filter(|one| before.shares(one) && fits(one)),
+            _ => None,
+        };
+        let id = before.id;
+        let update =
+            |resource| Action::Update { target: Target::Id(id.clone()), resource, if_match: None, must_be_new: false };
+        let action = match (verdict, left) {
+            (_, Some(left)) => update(left),
+            (Missing::Gone | Missing::Elsewhere(_), None) => Action::Delete { target: Target::Id(id), if_match: None },
+            (Missing::There(resource), None) if fits(&resource) => update(resource),
+            (Missing::There(_) | Missing::Unsaid, None) => {
                 progress.note_unread(kind);
                 continue;
             }
@@ -152,6 +164,25 @@ struct Before {
     id: String,
     /// The EHR's id of it, where it was kept.
     remote: Option<String>,
+    resource: Value,
+}
+
+impl Before {
+    /// Whether somebody of those it was about is still among those of `now`.
+    fn shares(&self, now: &Value) -> bool {
+        let before = read::clients(&self.resource);
+        read::clients(now).iter().any(|client| before.contains(client))
+    }
+
+    /// The same for the others alone; `None`: there are none.
+    fn without(&self, patient: &str) -> Option<Value> {
+        let own = format!("Patient/{patient}");
+        let mut left = self.resource.clone();
+        let participants = left.get_mut("participant")?.as_array_mut()?;
+        participants.retain(|one| one.get("actor").and_then(|actor| actor.get("reference")?.as_str()) != Some(&own));
+        let others = read::clients(&left);
+        (!others.is_empty() && !others.iter().any(|client| **client == *patient)).then_some(left)
+    }
 }
 
 async fn kept_before(state: &State, session: &Session, kind: &'static str) -> Result<Vec<Before>> {
@@ -162,10 +193,10 @@ async fn kept_before(state: &State, session: &Session, kind: &'static str) -> Re
     loop {
         let page = state.pipeline.store.search(&query).await?;
         let own = page.versions.iter().filter(|version| version.key.id.starts_with(&ehr.prefix()));
-        all.extend(own.map(|version| Before {
-            kind,
-            id: version.key.id.to_string(),
-            remote: serde_json::from_str(&version.json).ok().and_then(|json| pull::remote_id(ehr, kind, &json)),
+        all.extend(own.map(|version| {
+            let resource = serde_json::from_str(&version.json).unwrap_or_default();
+            let remote = pull::remote_id(ehr, kind, &resource);
+            Before { kind, id: version.key.id.to_string(), remote, resource }
         }));
         match page.next {
             Some(next) => query.after = Some(next),

@@ -4,6 +4,7 @@ pub mod access;
 pub mod audit;
 mod auth;
 pub mod bulk;
+pub mod claim;
 mod discovery;
 pub mod flags;
 mod format;
@@ -20,20 +21,19 @@ pub mod patience;
 pub mod respond;
 pub mod rest;
 pub mod sealed;
+mod sender;
 mod token;
 
 use crate::config::Config;
 use crate::pipeline::Pipeline;
 use crate::smart::Smart;
 use actix_web::http::Method;
-use actix_web::web;
+use actix_web::{guard, web};
 use jiff::Timestamp;
 use std::sync::Arc;
 
 /// Largest request body, after decompression.
 pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Longest time a client may take to send a body.
-pub const BODY_SECONDS_MAX: u64 = 60;
 
 /// What every handler gets.
 pub struct State {
@@ -50,19 +50,24 @@ pub struct State {
     pub secret: String,
 }
 
+/// A route that is looked at: HEAD is answered as GET, without the body.
+fn look() -> actix_web::Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
 /// Every path of the server.
 pub fn configure(service: &mut web::ServiceConfig) {
     service
-        .route("/healthz", web::get().to(health::healthz))
-        .route("/favicon.ico", web::get().to(pages::icon))
-        .route("/readyz", web::get().to(health::readyz))
-        .route("/metrics", web::get().to(health::metrics))
+        .route("/healthz", look().to(health::healthz))
+        .route("/favicon.ico", look().to(pages::icon))
+        .route("/readyz", look().to(health::readyz))
+        .route("/metrics", look().to(health::metrics))
         .route("/launch", web::get().to(launch::launch))
         .route("/callback", web::get().to(launch::callback))
-        .route("/.well-known/jwks.json", web::get().to(launch::keys))
+        .route("/.well-known/jwks.json", look().to(launch::keys))
         .route("/auth/token", web::post().to(token::token))
-        .route("/auth/jwks", web::get().to(discovery::keys))
-        .route("/fhir/.well-known/smart-configuration", web::get().to(discovery::smart_configuration))
+        .route("/auth/jwks", look().to(discovery::keys))
+        .route("/fhir/.well-known/smart-configuration", look().to(discovery::smart_configuration))
         .route("/fhir/.well-known/smart-configuration", web::method(Method::OPTIONS).to(discovery::preflight))
         .route("/fhir/metadata", web::method(Method::OPTIONS).to(discovery::preflight))
         .route("/app/sign-out", web::post().to(launch::sign_out))

@@ -25,13 +25,30 @@ pub async fn token(state: web::Data<State>, http: HttpRequest, payload: web::Pay
     }
     let Some(form) = form(&http, payload).await else {
         let description = "The request has to be a form (application/x-www-form-urlencoded) of at most 64 KiB.";
-        return refusal(OauthError { status: 400, error: "invalid_request", description });
+        let error = OauthError { status: 400, error: "invalid_request", description };
+        refused(&state, None, address, error);
+        return refusal(error);
     };
     match issue(&state, systems, &form, &address).await {
         Ok(Ok(answer)) => no_store(&mut HttpResponse::Ok()).json(answer),
-        Ok(Err(error)) => refusal(error),
+        Ok(Err(error)) => {
+            refused(&state, systems.named(&form), address, error);
+            refusal(error)
+        }
         Err(error) => super::respond::failure(&error),
     }
+}
+
+/// Keeps in the trail that somebody asked for a token in vain. `client_id`: one of ours, as the request claims.
+fn refused(state: &State, client_id: Option<&str>, address: String, error: OauthError) {
+    let asker = Asker {
+        issuer: client_id.map(|_| state.config.base_url.clone()),
+        client_id: client_id.map(str::to_owned),
+        address: Some(address),
+        ..Asker::default()
+    };
+    let (now, context) = (state.pipeline.clock.now(), state.pipeline.term_context());
+    state.trail.keep_if_room(audit::of_sign_in(&asker, Some((error.status, error.error)), now, &context));
 }
 
 /// A form's pairs. `None`: it is none, too long, or too slow.

@@ -197,9 +197,21 @@ pub fn event(audited: &Audited) -> Value {
     out
 }
 
-/// A system has shown who it is, and gets a token.
+/// Somebody has shown who they are, and is let in: a system by its token, a person by a launch.
 #[must_use]
 pub fn sign_in(id: &str, recorded: Timestamp, asker: &Asker) -> Value {
+    authentication(id, recorded, asker, 200)
+}
+
+/// Somebody was not let in. `why`: one of our own words or OAuth's, never what was sent.
+#[must_use]
+pub fn refused_sign_in(id: &str, recorded: Timestamp, asker: &Asker, status: u16, why: &'static str) -> Value {
+    let mut out = authentication(id, recorded, asker, status);
+    out["outcomeDesc"] = json!(format!("refused: {why}"));
+    out
+}
+
+fn authentication(id: &str, recorded: Timestamp, asker: &Asker, status: u16) -> Value {
     let audited = Audited {
         id,
         recorded,
@@ -208,7 +220,7 @@ pub fn sign_in(id: &str, recorded: Timestamp, asker: &Asker) -> Value {
         client: None,
         data: None,
         query: None,
-        status: 200,
+        status,
     };
     let mut out = event(&audited);
     let dicom = "http://dicom.nema.org/resources/ontology/DCM";
@@ -221,6 +233,22 @@ pub fn sign_in(id: &str, recorded: Timestamp, asker: &Asker) -> Value {
 mod tests {
     use super::*;
     use crate::fhir::check;
+
+    #[test]
+    fn sign_ins_are_events_that_r4_takes() {
+        let asker = Asker { client_id: Some("launch".into()), ..Asker::default() };
+        let (at, mut all) = (Timestamp::UNIX_EPOCH, Vec::new());
+        all.push(sign_in("a", at, &asker));
+        all.push(refused_sign_in("b", at, &asker, 403, "access_denied"));
+        all.push(refused_sign_in("c", at, &Asker::default(), 502, "the record system is away"));
+        let outcomes: Vec<_> = all.iter().map(|event| event["outcome"].as_str().unwrap_or_default()).collect();
+        assert_eq!(outcomes, ["0", "4", "8"]);
+        for event in &all {
+            assert_eq!(event["type"]["code"], "110114");
+            let faults: Vec<_> = check::check(event).into_iter().filter(|issue| issue.refuses()).collect();
+            assert!(faults.is_empty(), "{faults:?}");
+        }
+    }
 
     #[test]
     fn every_interaction_makes_an_event_that_r4_takes() {

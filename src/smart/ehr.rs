@@ -1,6 +1,6 @@
 //! An EHR of the operator's list: its discovery document, how we show it who we are, and our names for what is its.
 
-use super::fetch::{DOCUMENT_BYTES_MAX, FetchError, Fetcher};
+use super::fetch::{DOCUMENT_BYTES_MAX, FetchError, Fetcher, STYLE_BYTES_MAX};
 use super::keys::{RemoteKeys, Source};
 use super::launch::{LaunchError, hash, lock, random};
 use super::signing::Signing;
@@ -9,6 +9,7 @@ use crate::config;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jiff::{SignedDuration, Timestamp};
+use reqwest::Url;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -33,6 +34,10 @@ pub struct Ehr {
     proof: Proof,
     pub pushes: bool,
     pub fetcher: Fetcher,
+    /// Origins of which the operator wrote that they are this EHR: its own, and those that may frame us.
+    origins: Vec<String>,
+    /// For whatever else it names: https to public addresses, whatever `allow_insecure` says.
+    elsewhere: Fetcher,
     /// Our Flags are to be written there.
     pub write_flags: bool,
     /// What we ask for as a system of our own, nobody having launched.
@@ -75,6 +80,8 @@ impl Ehr {
         }
         let fetcher = Fetcher::new(&[&ehr.iss], ehr.allow_insecure)?;
         fetcher.allowed(&ehr.iss).map_err(|error| named(&format!("{error} (allow_insecure is for tests)")))?;
+        let origins = std::iter::once(&ehr.iss).chain(&ehr.frame_ancestors);
+        let origins = origins.filter_map(|url| origin(url)).collect();
         Ok(Self {
             iss: ehr.iss.trim_end_matches('/').to_owned(),
             client_id: ehr.client_id.clone(),
@@ -83,6 +90,8 @@ impl Ehr {
             pushes: ehr.pushes,
             write_flags: ehr.write_flags,
             fetcher,
+            origins,
+            elsewhere: Fetcher::new(&[], false)?,
             system_scope: ehr.system_scope.clone(),
             system: Mutex::default(),
             described: Mutex::default(),
@@ -113,6 +122,17 @@ impl Ehr {
     #[must_use]
     pub fn prefix(&self) -> String {
         format!("l{}-", hex(&hash(&self.iss)[..6]))
+    }
+
+    /// The document behind a `smart_style_url`, which a token answer names: from an origin that the operator wrote
+    /// down, or by https from a public address; never from another port of this machine or network.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub(super) async fn style(&self, url: &str) -> Result<Value, FetchError> {
+        let own = origin(url).is_some_and(|origin| self.origins.contains(&origin));
+        let fetcher = if own { &self.fetcher } else { &self.elsewhere };
+        fetcher.get(url, None, STYLE_BYTES_MAX).await
     }
 
     pub(super) async fn described(&self) -> Result<Arc<Described>, LaunchError> {
@@ -234,6 +254,12 @@ pub(super) fn of_fetch(error: FetchError) -> LaunchError {
         FetchError::Away(_) | FetchError::Status(..) => LaunchError::Away,
         FetchError::TooLong | FetchError::NotJson => LaunchError::Answer,
     }
+}
+
+/// `https://ehr.example:8443`; `None`: it has none.
+fn origin(url: &str) -> Option<String> {
+    let origin = Url::parse(url).ok()?.origin();
+    origin.is_tuple().then(|| origin.ascii_serialization())
 }
 
 fn hex(bytes: &[u8]) -> String {

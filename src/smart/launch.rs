@@ -3,8 +3,8 @@
 //! Only EHRs of the operator's list are contacted. Launches that wait and sessions are in the vault: any process may
 //! go on where another began.
 
+use super::cover::Cover;
 use super::ehr::{Ehr, identity, is_id, of_fetch};
-use super::pull;
 use super::session::{Kept, Moment, Session, until};
 use super::vault::{Away, Secret, Shelf, Vault};
 use crate::config::Config;
@@ -54,6 +54,25 @@ pub enum LaunchError {
     Unkept,
 }
 
+impl LaunchError {
+    /// For the trail: nothing of what was sent.
+    #[must_use]
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::Unlisted => "not a record system of the list",
+            Self::Discovery(_) => "the record system's addresses cannot be used",
+            Self::Away => "the record system is away",
+            Self::State => "no launch of this browser waits",
+            Self::Denied(code) => code,
+            Self::Answer => "the record system's answer does not hold",
+            Self::NotStaff => "not one who treats",
+            Self::Nobody => "no client, and nobody who treats",
+            Self::Full => "too many at once",
+            Self::Unkept => "sign-ins cannot be kept",
+        }
+    }
+}
+
 impl From<Away> for LaunchError {
     fn from(_: Away) -> Self {
         Self::Unkept
@@ -62,8 +81,8 @@ impl From<Away> for LaunchError {
 
 /// A launch that waits, sealed by the browser's secret.
 #[derive(Serialize, Deserialize)]
-struct Pending {
-    iss: String,
+pub struct Pending {
+    pub iss: String,
     state: String,
     verifier: String,
     nonce: String,
@@ -180,8 +199,11 @@ impl Launches {
         Ok(Begun { url: url.to_string(), state, browser })
     }
 
-    /// Takes out what waits for this browser: it is used up.
-    async fn pending(&self, state: &str, browser: &str, now: Timestamp) -> Result<Pending, LaunchError> {
+    /// Takes out what waits for this browser: it is used up, whatever becomes of it.
+    ///
+    /// # Errors
+    /// There is none of this browser's; the database is away.
+    pub async fn pending(&self, state: &str, browser: &str, now: Timestamp) -> Result<Pending, LaunchError> {
         let secret = Secret::new(browser);
         let row = self.vault.take(Shelf::Launch, &secret.name(), now).await?;
         let pending: Option<Pending> = row.and_then(|row| secret.open(&row));
@@ -189,27 +211,17 @@ impl Launches {
         pending.filter(|one| hash(&one.state) == hash(state)).ok_or(LaunchError::State)
     }
 
-    /// Forgets a launch that the EHR refused.
-    ///
-    /// # Errors
-    /// There is none of this browser's; the database is away.
-    pub async fn refuse(&self, state: &str, browser: &str, now: Timestamp) -> Result<(), LaunchError> {
-        self.pending(state, browser, now).await.map(drop)
-    }
-
     /// Ends a launch: a session under a new, random secret.
     ///
     /// # Errors
-    /// See [`LaunchError`]. The launch is used up either way.
+    /// See [`LaunchError`].
     pub async fn finish(
         &self,
-        state: &str,
+        pending: &Pending,
         code: &str,
-        browser: &str,
         named_issuer: Option<&str>,
         now: Timestamp,
     ) -> Result<Entered, LaunchError> {
-        let pending = self.pending(state, browser, now).await?;
         let at = self.ehrs.iter().position(|ehr| ehr.iss == pending.iss).ok_or(LaunchError::Unlisted)?;
         if code.is_empty() || code.len() > PARAMETER_BYTES_MAX {
             return Err(LaunchError::State);
@@ -267,7 +279,8 @@ impl Launches {
             if !many || !matches!(kind, Some("Practitioner" | "PractitionerRole")) {
                 return Err(LaunchError::Nobody);
             }
-        } else if !ehr.pushes && !pull::may_read_anything(scope) {
+        }
+        if !Cover::of(scope, remote.is_some()).shows_anything() {
             return Err(LaunchError::Denied("insufficient_scope"));
         }
         let moment = Moment::read(ehr, &answer).await;

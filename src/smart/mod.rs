@@ -1,6 +1,7 @@
 //! Keys: whose tokens are believed, what their scopes grant, our own authorization server for systems, and the
 //! launch from an EHR. The network is reached through [`fetch`] alone.
 
+pub mod cover;
 pub mod crypto;
 pub mod ehr;
 pub mod fetch;

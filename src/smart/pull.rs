@@ -38,8 +38,10 @@ pub struct Found {
 /// What has become of something that a search does not show any more.
 #[derive(Debug)]
 pub enum Missing {
-    /// It is not there any more, or is another patient's now.
+    /// It is not there any more, as far as this patient's launch is told.
     Gone,
+    /// It is there, under our id, and not about this patient any more.
+    Elsewhere(Value),
     /// There it is, under our id: the search shows less than there is.
     There(Value),
     /// The EHR does not say.
@@ -57,7 +59,7 @@ pub async fn look_for(ehr: &Ehr, session: &Session, name: &'static str, id: &str
             let ours = renamed(ehr, name, &found).filter(|_| found.get("id").and_then(Value::as_str) == Some(id));
             match (ours, session.patient.as_deref()) {
                 (Some(ours), Some(patient)) if is_about(&ours, patient) => Missing::There(ours),
-                (Some(_), _) => Missing::Gone,
+                (Some(ours), _) => Missing::Elsewhere(ours),
                 (None, _) => Missing::Unsaid,
             }
         }
@@ -69,13 +71,6 @@ pub async fn look_for(ehr: &Ehr, session: &Session, name: &'static str, id: &str
 fn may(scope: &str) -> impl Fn(&str, Right) -> bool {
     let granted = grants(scope);
     move |kind, right| granted.iter().any(|grant| grant.covers(kind) && grant.has(right))
-}
-
-/// Whether these scopes show anything that a page is made of.
-#[must_use]
-pub fn may_read_anything(scope: &str) -> bool {
-    let may = may(scope);
-    NEEDED.iter().any(|kind| may(kind, Right::Search))
 }
 
 /// Everything the token lets us read of the patient, renamed. What cannot be had is left out, and said in

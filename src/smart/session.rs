@@ -1,7 +1,7 @@
 //! One launch of one person: what it says, how long it lasts, whom it reaches.
 
+use super::cover::Cover;
 use super::ehr::{Ehr, is_id};
-use super::fetch::STYLE_BYTES_MAX;
 use super::launch::{LaunchError, Launches, SESSION_SECONDS_MAX, lock};
 use super::style::Palette;
 use super::token::seconds;
@@ -125,7 +125,7 @@ impl Moment {
 
 /// Colours are worth little: whatever goes wrong, there are ours.
 async fn palette(ehr: &Ehr, url: &str) -> Option<Palette> {
-    let fetched = tokio::time::timeout(STYLE_WAIT, ehr.fetcher.get(url, None, STYLE_BYTES_MAX)).await.ok()?;
+    let fetched = tokio::time::timeout(STYLE_WAIT, ehr.style(url)).await.ok()?;
     Palette::read(&fetched.ok()?)
 }
 
@@ -170,6 +170,12 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
+    /// What its pages may show.
+    #[must_use]
+    pub fn cover(&self) -> Cover {
+        Cover::of(&self.scope, self.patient.is_some())
+    }
+
     /// What tokens in its forms are made with.
     #[must_use]
     pub fn csrf(&self) -> String {

@@ -45,8 +45,9 @@ impl Signing {
         Some(Self { key_id, algorithm, key, public })
     }
 
-    /// Keys of a file: PEM (PKCS#8, or PKCS#1 for RSA), a JWK, or a JWK set of which the first signs and all are
-    /// published, so that the next key is known before it is used.
+    /// Keys of a file: PEM (PKCS#8, or PKCS#1 for RSA), a JWK, or a JWK set of which one signs, the first here, and all
+    /// are published, so that the next key is known before it is used and the last one still after. `key_id`: the name
+    /// of a single key; of a set, which one signs (the first, where it is not said).
     ///
     /// # Errors
     /// Text that holds no usable key; the words are for the operator.
@@ -55,16 +56,20 @@ impl Signing {
         const WANTED: &str = "a private key is PEM (PKCS#8) or JWK: RSA of 2048 bits or more, or EC on P-384";
         if text.trim_start().starts_with('{') {
             let json: Value = serde_json::from_str(text).map_err(|_| WANTED)?;
-            let keys = json.get("keys").and_then(Value::as_array).cloned().unwrap_or_else(|| vec![json]);
-            let read: Vec<Self> = keys
-                .iter()
-                .enumerate()
-                .filter_map(|(place, jwk)| {
-                    let own = jwk.get("kid").and_then(Value::as_str);
-                    from_jwk(jwk, if place == 0 { key_id.or(own) } else { own })
-                })
-                .collect();
-            return if read.len() == keys.len() && !read.is_empty() { Ok(read) } else { Err(WANTED) };
+            let set = json.get("keys").and_then(Value::as_array).cloned().unwrap_or_else(|| vec![json]);
+            // A single one that has a name may be given another; in a set a name chooses.
+            let given = key_id.filter(|_| set.len() == 1);
+            let named = |jwk| from_jwk(jwk, given.or_else(|| jwk.get("kid")?.as_str()));
+            let mut read: Vec<Self> = set.iter().filter_map(named).collect();
+            if read.len() != set.len() || read.is_empty() {
+                return Err(WANTED);
+            }
+            if let Some(key_id) = key_id {
+                let signs = read.iter().position(|key| key.key_id == key_id);
+                let signs = signs.ok_or("key_id names no key of private_key_file")?;
+                read[..=signs].rotate_right(1);
+            }
+            return Ok(read);
         }
         let pem = text.as_bytes();
         let rsa = EncodingKey::from_rsa_pem(pem).ok().and_then(|key| Self::new(key, Algorithm::RS384, key_id));
@@ -197,9 +202,15 @@ mod tests {
         let (d, point) = (&made.as_ref()[35..83], &made.as_ref()[made.as_ref().len() - 96..]);
         let text = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
         let jwk = json!({"kty": "EC", "crv": "P-384", "kid": "e", "d": text(d), "x": text(&point[..48]), "y": text(&point[48..])});
-        let set = json!({"keys": [jwk, jwk]}).to_string();
-        let read = Signing::read(&set, Some("first")).expect("a set");
-        assert_eq!((read[0].key_id.as_str(), read[1].key_id.as_str()), ("first", "e"));
+        let mut next = jwk.clone();
+        next["kid"] = json!("next");
+        let set = json!({"keys": [jwk, next]}).to_string();
+        let names =
+            |key_id| Signing::read(&set, key_id).map(|all| all.into_iter().map(|key| key.key_id).collect::<Vec<_>>());
+        assert_eq!(names(None), Ok(vec!["e".to_owned(), "next".into()]));
+        assert_eq!(names(Some("next")), Ok(vec!["next".to_owned(), "e".into()]));
+        assert!(names(Some("another")).is_err());
+        let read = Signing::read(&set, None).expect("a set");
         for signing in read.iter().chain(&same) {
             let token = signing.sign(&json!({}), "JWT").expect("a token");
             assert!(KeySet::read(&public_set(std::slice::from_ref(signing))).verify(&token).is_ok());

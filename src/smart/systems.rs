@@ -131,6 +131,15 @@ impl Systems {
         Ok((system, jti.ok_or(client("jti is needed."))?))
     }
 
+    /// The registered client that a request says it is of; whether it is stays open.
+    #[must_use]
+    pub fn named(&self, form: &[(String, String)]) -> Option<&str> {
+        let of = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let claims = of("client_assertion").and_then(|assertion| super::keys::unverified_claims(assertion).ok());
+        let claimed = claims.as_ref().and_then(|claims| claims.get("iss")?.as_str()).or_else(|| of("client_id"))?;
+        self.clients.iter().map(|system| system.client_id.as_str()).find(|known| *known == claimed)
+    }
+
     /// The access token.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ pub enum Shelf {
     Session = 2,
     /// How far reading from the EHR has come.
     Report = 3,
+    /// Whose turn it is to write Flags into an EHR, and what stands there: by no secret, and not sealed.
+    Flags = 4,
 }
 
 /// A sealed row.

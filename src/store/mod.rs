@@ -446,4 +446,4 @@ pub trait Tx: Send {
 }
 
 /// Opens the database, creates it if missing (SQLite), migrates it.
-pub use sea::{backup, connect};
+pub use sea::{backup, connect, file};

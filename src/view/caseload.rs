@@ -49,7 +49,8 @@ pub fn caseload(model: &CaseloadModel) -> Markup {
 fn counts(model: &CaseloadModel) -> [usize; 4] {
     let stands =
         |row: &&CaseloadRow, kind: FlagKind| Record::new(row.course, At::Open, row.timeline).active(kind).is_some();
-    let count = |kind| model.rows.iter().filter(|row| stands(row, kind)).count();
+    let told = |row: &&CaseloadRow, kind| row.withheld.is_none() || kind == FlagKind::SafetyItem;
+    let count = |kind| model.rows.iter().filter(|row| told(row, kind) && stands(row, kind)).count();
     [
         model.rows.iter().filter(|row| row.appointment.is_some()).count(),
         count(FlagKind::EngagementDrop),
@@ -63,18 +64,18 @@ fn client(model: &CaseloadModel, row: &CaseloadRow) -> Markup {
     let engagement = words::engagement_flag(&record, &row.person, &model.manner);
     let response = words::response_flag(&record, &model.manner);
     let safety = record.active(FlagKind::SafetyItem).is_some();
+    if let Some(withheld) = &row.withheld {
+        return html! {
+            tr { (whose(model, row, safety)) td class="line" colspan="4" { (withheld) } }
+        };
+    }
     let off_track = response.standing == Standing::On;
     let calm = matches!(engagement.standing, Standing::Off | Standing::Quiet | Standing::Ended) && !off_track;
     let changed = words::changed_since_yesterday(&record, row.band_yesterday, model.now, &model.manner);
     let line = words::caseload_line(&record, &row.person, &model.manner);
-    let name = if row.person.name.trim().is_empty() { ui::UNNAMED } else { &row.person.name };
     html! {
         tr class={ (standing(engagement.standing)) @if changed.is_some() { " changed" } @if off_track { " off-track" } } {
-            td class="time" { @if let Some(at) = row.appointment { (words::time(at, &model.manner)) } }
-            th scope="row" class="name" {
-                a href=(url::client(&model.base_path, row.id)) { (name) }
-                @if safety { " " span class="badge" { (icon("safety")) span class="unseen" { (ui::SAFETY) } } }
-            }
+            (whose(model, row, safety))
             td class="strip" { (strip(&record, model.thresholds, &line)) }
             td class="flag-cell" { (small_flag(&engagement, ui::flag_kind(FlagKind::EngagementDrop))) }
             td class="flag-cell" { (small_flag(&response, ui::flag_kind(FlagKind::NotOnTrack))) }
@@ -82,6 +83,17 @@ fn client(model: &CaseloadModel, row: &CaseloadRow) -> Markup {
                 @if let Some(changed) = changed { span class="new" { (changed) } " " }
                 (line)
             }
+        }
+    }
+}
+
+fn whose(model: &CaseloadModel, row: &CaseloadRow, safety: bool) -> Markup {
+    let name = if row.person.name.trim().is_empty() { ui::UNNAMED } else { &row.person.name };
+    html! {
+        td class="time" { @if let Some(at) = row.appointment { (words::time(at, &model.manner)) } }
+        th scope="row" class="name" {
+            a href=(url::client(&model.base_path, row.id)) { (name) }
+            @if safety { " " span class="badge" { (icon("safety")) span class="unseen" { (ui::SAFETY) } } }
         }
     }
 }

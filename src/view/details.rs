@@ -149,6 +149,40 @@ fn values(model: &PageModel, record: &Record) -> Markup {
     }
 }
 
+/// The same of some types alone, and of no assessment.
+pub fn raw_values(model: &PageModel, record: &Record, shows: &dyn Fn(&str) -> bool) -> Markup {
+    let score = record.measure().map_or(ui::SCORE, |m| m.name.as_str());
+    let [session, attendance, questionnaire, homework, alliance, _] = ui::VALUES_HEADINGS;
+    let columns: Vec<(usize, &str)> = [
+        (0, score, "QuestionnaireResponse"),
+        (2, questionnaire, "QuestionnaireResponse"),
+        (3, homework, "Task"),
+        (4, attendance, "Appointment"),
+        (5, alliance, "QuestionnaireResponse"),
+    ]
+    .into_iter()
+    .filter_map(|(place, heading, kind)| shows(kind).then_some((place, heading)))
+    .collect();
+    html! {
+        @if !columns.is_empty() {
+            div class="scroll" tabindex="0" role="region" aria-label=(ui::ALL_VALUES) {
+                table class="values" {
+                    thead { tr { th scope="col" { (session) } @for (_, heading) in &columns { th scope="col" { (heading) } } } }
+                    tbody {
+                        @for column in record.columns.iter().rev() {
+                            @let all = cells(model, record, column);
+                            tr {
+                                th scope="row" { (session_cell(model, column)) }
+                                @for (place, _) in &columns { td { (all[*place]) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 fn session_cell(model: &PageModel, column: &Column) -> Markup {
     let day = words::date(column.start, model.now, &model.manner);
     html! {

@@ -12,6 +12,7 @@ mod details;
 mod draw;
 mod model;
 mod page;
+mod part;
 #[cfg(test)]
 pub(crate) mod samples;
 mod sheet;
@@ -20,6 +21,7 @@ mod tests;
 mod url;
 
 pub use model::{CaseloadModel, CaseloadRow, PageModel, Published, Said, Thresholds};
+pub use part::Withheld;
 
 use crate::words::{Locale, ui};
 use maud::{DOCTYPE, Markup, html};
@@ -43,6 +45,11 @@ pub fn stylesheet_version() -> String {
 /// The page before the session, a whole HTML document.
 pub fn page(model: &PageModel) -> String {
     page::page(model).into_string()
+}
+
+/// The page of a launch that covers a part of the record; nothing else is in `model`.
+pub fn part(model: &PageModel, withheld: &Withheld) -> String {
+    part::part(model, withheld).into_string()
 }
 
 /// The day's clients, a whole HTML document.

@@ -109,6 +109,8 @@ pub struct CaseloadRow<'a> {
     pub timeline: Option<&'a Timeline>,
     /// Today's; `None`: no appointment today.
     pub appointment: Option<Timestamp>,
+    /// Why nothing is said of the client: the launch does not cover it. `course` is then made of what it covers.
+    pub withheld: Option<String>,
     /// The band as of this hour yesterday, where known; flags opened or closed since are found in the course.
     pub band_yesterday: Option<Band>,
 }

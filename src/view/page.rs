@@ -37,7 +37,7 @@ pub fn page(model: &PageModel) -> Markup {
     document(&model.base_path, model.manner.locale, &title, model.palette.as_deref(), &body)
 }
 
-fn looking_back(model: &PageModel) -> Markup {
+pub(super) fn looking_back(model: &PageModel) -> Markup {
     html! {
         @if model.looking_back {
             aside class="looking-back" {
@@ -77,7 +77,7 @@ fn who(model: &PageModel, record: &Record) -> Markup {
 }
 
 /// Sessions that took place before the one that is next, or has just begun.
-fn kept(model: &PageModel, next: Option<Timestamp>) -> u32 {
+pub(super) fn kept(model: &PageModel, next: Option<Timestamp>) -> u32 {
     let before = next.unwrap_or(model.course.as_of).min(model.course.as_of);
     let kept = |slot: &&Slot| {
         matches!(slot.outcome, SlotOutcome::Kept { .. })
@@ -126,7 +126,7 @@ fn unread(model: &PageModel) -> Markup {
     }
 }
 
-fn safety(model: &PageModel, record: &Record) -> Markup {
+pub(super) fn safety(model: &PageModel, record: &Record) -> Markup {
     let said = words::safety_item(record, &model.manner);
     html! {
         @if let Some(said) = said {

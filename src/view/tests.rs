@@ -201,6 +201,7 @@ fn the_caseload_links_each_client_and_keeps_the_order() {
             course: &case.course,
             timeline: Some(&case.timeline),
             appointment: Some(samples::session_today()),
+            withheld: None,
             band_yesterday: Some(crate::domain::Band::NothingUnusual),
         })
         .collect();

@@ -8,6 +8,7 @@
 
 mod change;
 mod counts;
+pub mod covered;
 mod flags;
 mod formats;
 mod gist;

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tautline::smart::keys::KeySet;
 
 /// What it does and has seen.
 #[derive(Default)]
@@ -39,6 +41,11 @@ pub struct Ward {
     pub reads: usize,
     /// Resources that were written, in order.
     pub writes: Vec<Value>,
+    /// The next create hangs for so long.
+    pub stall: Option<Duration>,
+    /// Where the app's public keys are: assertions are verified by them, as they were when first fetched.
+    pub app_keys: Option<String>,
+    pub known_keys: Option<Arc<KeySet>>,
     /// The next writes are refused so.
     pub refuse_writes: Option<u16>,
     pub style: Value,
@@ -170,7 +177,30 @@ async fn discovery(ward: Shared) -> HttpResponse {
     json_answer(&document)
 }
 
+/// A client that signs is let in by the keys it publishes.
+async fn shows_its_key(ward: &Shared, form: &HashMap<String, String>) -> bool {
+    let (url, known) = {
+        let ward = ward.lock().expect("the ward");
+        (ward.app_keys.clone(), ward.known_keys.clone())
+    };
+    let Some(url) = url else { return true };
+    let known = match known {
+        Some(known) => known,
+        None => {
+            let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+            let text = client.get(url).send().await.expect("an answer").text().await.expect("a body");
+            let fetched = Arc::new(KeySet::read(&serde_json::from_str(&text).expect("json")));
+            ward.lock().expect("the ward").known_keys = Some(Arc::clone(&fetched));
+            fetched
+        }
+    };
+    form.get("client_assertion").is_some_and(|assertion| known.verify(assertion).is_ok())
+}
+
 async fn token(ward: Shared, http: HttpRequest, form: web::Form<HashMap<String, String>>) -> HttpResponse {
+    if !shows_its_key(&ward, &form).await {
+        return HttpResponse::Unauthorized().content_type("application/json").body(r#"{"error":"invalid_client"}"#);
+    }
     let mut ward = ward.lock().expect("the ward");
     let authorization = http.headers().get("authorization").map(|value| value.to_str().expect("text").to_owned());
     let form = form.into_inner();
@@ -252,6 +282,10 @@ fn identifier_of(resource: &Value) -> String {
 }
 
 async fn create(ward: Shared, http: HttpRequest, kind: web::Path<String>, body: String) -> HttpResponse {
+    let stall = ward.lock().expect("the ward").stall.take();
+    if let Some(stall) = stall {
+        tokio::time::sleep(stall).await;
+    }
     let mut ward = ward.lock().expect("the ward");
     if let Err(refused) = let_in(&mut ward, &http) {
         return HttpResponse::build(refused).finish();

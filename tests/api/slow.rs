@@ -45,7 +45,7 @@ async fn heads_and_bodies_that_never_end_are_ended() {
         "Host: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5000\r\n\r\ncsrf=";
     let cases = [
         ("GET /fhir/metadata HTTP/1.1\r\nHost: x\r\nX-Slow: ".to_owned(), "408", 20),
-        (format!("POST /fhir/Patient HTTP/1.1\r\n{}", json.replace("Host: x", "Host: 127.0.0.1")), "408", 75),
+        (format!("POST /fhir/Patient HTTP/1.1\r\n{}", json.replace("Host: x", "Host: 127.0.0.1")), "408", 45),
         (format!("POST /app/patients/a/judgements HTTP/1.1\r\n{form}"), "400", 20),
     ];
     let ended = futures_util::future::join_all(cases.iter().map(|(head, ..)| dribble(&server, head)));
@@ -136,5 +136,54 @@ async fn a_reader_who_trickles_is_cut_off_and_a_slow_one_is_not() {
     assert!(slow.0 >= whole, "an honest reader got {} bytes in {:?}", slow.0, slow.1);
     assert!(trickle.0 < whole / 2, "{trickle:?}");
     server.get("/healthz").await.expect(200);
+    server.stop().await;
+}
+
+/// Sends a Patient of `whole` bytes, `piece` bytes at a time and so many a second; the answer's first line, and after
+/// how long.
+async fn pour(server: &Server, id: &str, whole: usize, piece: usize, per_second: f64) -> (String, Duration) {
+    let mut patient = patient(id);
+    patient["contact"] = json!([{"name": {"text": "x".repeat(900_000)}}]);
+    let mut body = patient.to_string().into_bytes();
+    body.resize(whole, b' ');
+    let stream = TcpStream::connect(server.base.trim_start_matches("http://")).await.expect("connected");
+    let (mut from, mut to) = stream.into_split();
+    let head = format!(
+        "PUT /fhir/Patient/{id} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/fhir+json\r\nContent-Length: {whole}\r\n\r\n"
+    );
+    to.write_all(head.as_bytes()).await.expect("sent");
+    let began = Instant::now();
+    let sending = tokio::spawn(async move {
+        for (n, piece_of) in body.chunks(piece).enumerate() {
+            if to.write_all(piece_of).await.is_err() {
+                return to;
+            }
+            let due = Duration::from_secs_f64(((n + 1) * piece) as f64 / per_second);
+            tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
+        }
+        to
+    });
+    let mut first = vec![0; 12];
+    let read = tokio::time::timeout(Duration::from_secs(150), from.read_exact(&mut first)).await;
+    let took = began.elapsed();
+    sending.abort();
+    let said = read.expect("an answer in time").map(|_| String::from_utf8_lossy(&first).into_owned());
+    (said.unwrap_or_default(), took)
+}
+
+#[actix_web::test]
+async fn a_sender_who_trickles_is_cut_off_and_a_slow_one_is_not() {
+    let place = Place::new(Backend::Sqlite).await.expect("a place");
+    let server = Server::start(&place).await;
+    let (trickle, slow) = tokio::join!(
+        pour(&server, "a", 1_000_000, 50, 100.0),
+        // Longer than a minute, at a rate that is slow and honest.
+        pour(&server, "b", 3_000_000, 8 * 1024, 40.0 * 1024.0),
+    );
+    assert!(trickle.1 < Duration::from_secs(45), "{trickle:?}");
+    assert!(trickle.0.is_empty() || trickle.0.ends_with("408"), "{trickle:?}");
+    assert!(slow.0.ends_with("201") && slow.1 > Duration::from_secs(65), "{slow:?}");
+    server.get("/fhir/Patient/a").await.expect(404);
+    server.get("/fhir/Patient/b").await.expect(200);
     server.stop().await;
 }

@@ -247,3 +247,39 @@ in_a_world! {
         assert_eq!(found["token_endpoint"], format!("{}/token", world.issuer.url));
     }
 }
+
+#[actix_web::test]
+async fn tokens_asked_for_in_vain_are_in_the_trail() {
+    let desk = Desk::new().await;
+    let used = desk.ec.sign(&desk.claims("dashboard"));
+    desk.ask(&used, "system/Flag.rs").await.expect(200);
+    desk.ask(&used, "system/Flag.rs").await.expect(401);
+    desk.ask(&desk.ec.sign(&desk.claims("dashboard")), "system/Patient.rs").await.expect(400);
+    desk.ask(&Signer::es384("e1").sign(&desk.claims("feed")), "system/Flag.rs").await.expect(401);
+    desk.ask(&desk.ec.sign(&desk.claims("stranger-s3cret")), "system/Flag.rs").await.expect(401);
+    desk.post(&[("grant_type", "password"), ("password", "s3cret")]).await.expect(400);
+    desk.server.send(Method::POST, "/auth/token", &[], Some(b"s3cret".to_vec())).await.expect(400);
+    desk.server.stop().await;
+    let mut found: Vec<Value> = crate::trail::events(&desk.place.url).await;
+    found.retain(|one| one["type"]["code"] == "110114" && one["outcome"] == "4");
+    found.sort_by_key(|one| one["id"].as_str().unwrap_or_default().to_owned());
+    let said: Vec<_> = found
+        .iter()
+        .map(|one| (one["outcomeDesc"].as_str().unwrap_or_default(), one["agent"][0]["who"]["display"].as_str()))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("refused: invalid_client", Some("dashboard")),
+            ("refused: invalid_scope", Some("dashboard")),
+            ("refused: invalid_client", Some("feed")),
+            ("refused: invalid_client", Some("unknown")),
+            ("refused: unsupported_grant_type", Some("unknown")),
+            ("refused: invalid_request", Some("unknown")),
+        ]
+    );
+    for event in &found {
+        let text = event.to_string();
+        assert!(!text.contains("s3cret") && !text.contains(&used), "{text}");
+    }
+}

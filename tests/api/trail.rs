@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 /// How many events of the trail stand in the database, by the program that another process would be.
-async fn events(url: &str) -> Vec<Value> {
+pub async fn events(url: &str) -> Vec<Value> {
     let store = tautline::store::connect(url).await.expect("the store");
     let query = tautline::store::Query { kind: "AuditEvent", count: 1000, ..Default::default() };
     let found = store.search(&query).await.expect("a search").versions;

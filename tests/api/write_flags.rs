@@ -2,10 +2,10 @@
 
 use crate::ehr::{Ehr, basic};
 use crate::issuer::{Issuer, Signer, now};
+use crate::process::Process;
 use crate::server::{Backend, Place, Server};
 use crate::story::{start_for, withdrawing};
 use crate::visitor::Browser;
-use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -20,26 +20,37 @@ struct House {
 
 impl House {
     async fn new() -> Self {
-        let place = Place::new(Backend::Sqlite).await.expect("a place");
+        Self::on(Backend::Sqlite).await.expect("a place")
+    }
+
+    async fn on(backend: Backend) -> Option<Self> {
+        let place = Place::new(backend).await?;
         let signer = Signer::es384("k1");
         let issuer = Issuer::start(&[&signer]).await;
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("secret"), "s3cret").expect("written");
-        Self { ehr: Ehr::start().await, issuer, signer, folder, place }
+        Some(Self { ehr: Ehr::start().await, issuer, signer, folder, place })
     }
 
     async fn server(&self, more: &str) -> Server {
-        let lines = format!(
+        Server::configured(&self.place, &self.lines(more)).await
+    }
+
+    fn lines(&self, more: &str) -> String {
+        format!(
             "auth = \"smart\"\nbase_url = \"https://tautline.example\"\n[[issuers]]\nissuer = \"{}\"\nallow_insecure = true\n[[ehrs]]\niss = \"{}\"\n\
              client_id = \"tautline\"\nscope = \"launch\"\nallow_insecure = true\npushes = true\nwrite_flags = true\nclient_secret_file = \"{}\"\n{more}\n",
             self.issuer.url,
             self.ehr.iss,
             self.folder.path().join("secret").display()
-        );
-        Server::configured(&self.place, &lines).await
+        )
     }
 
     async fn push(&self, server: &Server, resources: &[Value]) {
+        self.push_to(&server.base, resources).await;
+    }
+
+    async fn push_to(&self, base: &str, resources: &[Value]) {
         let claims = json!({"iss": self.issuer.url, "aud": "https://tautline.example/fhir", "exp": now() + 300, "scope": "system/*.cruds"});
         let entry = |one: &Value| {
             let url = format!("{}/{}", one["resourceType"].as_str().expect("type"), one["id"].as_str().expect("id"));
@@ -48,8 +59,10 @@ impl House {
         let entries: Vec<Value> = resources.iter().map(entry).collect();
         let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": entries});
         let bearer = format!("Bearer {}", self.signer.sign(&claims));
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/fhir+json")];
-        server.send(Method::POST, "/fhir", &headers, Some(bundle.to_string().into_bytes())).await.expect(200);
+        let request = crate::process::client().post(format!("{base}/fhir")).header("authorization", bearer);
+        let answer = request.header("content-type", "application/fhir+json").body(bundle.to_string()).send().await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
     }
 
     /// Waits for the EHR to have this many writes, then a little longer for one too many.
@@ -153,6 +166,81 @@ async fn while_a_session_lasts_what_changes_is_written_though_nobody_looks() {
     // Another client's Flags are not this launch's to write.
     house.push(&server, &withdrawing("p2", &start_for(15), 3)).await;
     house.written(2).await;
+    server.stop().await;
+}
+
+const AS_A_SYSTEM: &str = "system_scope = \"system/Flag.crus\"";
+
+#[actix_web::test]
+async fn of_several_processes_one_asks_and_writes() {
+    let Some(house) = House::on(Backend::Postgres).await else { return };
+    let ehr = &house.ehr;
+    let (one, two) = (house.server(AS_A_SYSTEM).await, house.server(AS_A_SYSTEM).await);
+    for client in ["p1", "p2", "p3"] {
+        house.push(&one, &withdrawing(client, &start_for(15), 3)).await;
+    }
+    house.written(3).await;
+    let reads = || ehr.with(|ward| ward.reads);
+    assert_eq!(reads(), 6, "one look and one write for each Flag");
+    // Whoever starts knows what stands.
+    one.stop().await;
+    let one = house.server(AS_A_SYSTEM).await;
+    house.written(3).await;
+    assert_eq!(reads(), 6);
+    house.push(&two, &[ended("p2")]).await;
+    house.written(4).await;
+    assert_eq!(reads(), 8);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[actix_web::test]
+async fn what_a_process_had_begun_when_it_died_another_ends() {
+    let Some(house) = House::on(Backend::Postgres).await else { return };
+    let ehr = &house.ehr;
+    // As long as nobody would wait.
+    ehr.with(|ward| ward.stall = Some(Duration::from_secs(300)));
+    let path = house.folder.path().join("tautline.toml");
+    std::fs::write(&path, house.lines(AS_A_SYSTEM)).expect("written");
+    let options = ["--config", path.to_str().expect("a path")];
+    let client = crate::process::client();
+    let mut first = Process::start_with(&house.place.url, &client, &options, None).await;
+    let second = Process::start_with(&house.place.url, &client, &options, None).await;
+    // While the first is alone, it is the one that writes.
+    second.signal("STOP");
+    house.push_to(&first.base, &withdrawing("p1", &start_for(15), 3)).await;
+    let began = Instant::now();
+    while ehr.with(|ward| ward.stall.is_some()) {
+        assert!(began.elapsed() < Duration::from_secs(60), "nobody writes");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    first.kill();
+    second.signal("CONT");
+    let died = Instant::now();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!(ehr.with(|ward| ward.writes.len()), 0, "the dead one's claim still holds");
+    while ehr.with(|ward| ward.writes.is_empty()) {
+        assert!(died.elapsed() < Duration::from_secs(90), "nobody takes over");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    eprintln!("taken over after {:?}", died.elapsed());
+    house.written(1).await;
+}
+
+#[actix_web::test]
+async fn one_that_we_closed_and_take_back_is_open_there_again() {
+    let house = House::new().await;
+    let server = house.server(AS_A_SYSTEM).await;
+    house.push(&server, &withdrawing("p1", &start_for(15), 3)).await;
+    house.written(1).await;
+    house.push(&server, &[ended("p1")]).await;
+    assert_eq!(house.written(2).await[1]["status"], "inactive");
+    house.push(&server, &[crate::story::patient("p1")]).await;
+    let again = house.written(3).await.remove(2);
+    assert_eq!(
+        (again["status"].as_str(), &again["id"]),
+        (Some("active"), &house.ehr.with(|ward| ward.writes[0]["id"].clone()))
+    );
     server.stop().await;
 }
 

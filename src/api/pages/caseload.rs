@@ -1,5 +1,6 @@
 //! The day's clients.
 
+use super::covered;
 use super::judge::csrf;
 use super::mine::Mine;
 use super::{Looker, answer, day, looker, manner, palette_of, thresholds, turned_away};
@@ -10,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::fhir::outcome::IssueType;
 use crate::fhir::{read, search};
 use crate::view::{self, CaseloadModel, CaseloadRow};
-use crate::words::{Person, ui};
+use crate::words::{Person, covered::withheld, ui};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -60,6 +61,7 @@ struct Row {
     course: Course,
     appointment: Option<Timestamp>,
     yesterday: Option<crate::domain::Band>,
+    withheld: Option<String>,
 }
 
 async fn draw_caseload(state: &State, looker: &Looker) -> Result<String> {
@@ -67,15 +69,21 @@ async fn draw_caseload(state: &State, looker: &Looker) -> Result<String> {
     let now = pipeline.clock.now();
     let today = day(state, now);
     let (clients, rule) = theirs(state, looker, today).await?;
+    let cover = &looker.cover();
     let mut rows: Vec<Row> = Vec::with_capacity(clients.len());
     let mut made = futures_util::stream::iter(clients)
         .map(|id| async move {
-            let assessed = pipeline.look(&id, now).await?;
+            let mut assessed = pipeline.look(&id, now).await?;
+            let missing = covered::missing(cover, &assessed.timeline);
+            if !missing.is_empty() {
+                assessed.timeline = covered::shown(cover, &assessed.timeline);
+                assessed.course = detection::assess(&assessed.timeline, now, &pipeline.constants);
+            }
             let before =
                 detection::assess(&assessed.timeline, now - SignedDuration::from_hours(24), &pipeline.constants);
             let appointment =
                 assessed.timeline.slots.iter().map(|slot| slot.start).find(|start| day(state, *start) == today);
-            let person = pipeline.person(&id).await?;
+            let person = if cover.shows("Patient") { pipeline.person(&id).await? } else { Person::default() };
             Ok::<Row, Error>(Row {
                 id,
                 person,
@@ -83,6 +91,7 @@ async fn draw_caseload(state: &State, looker: &Looker) -> Result<String> {
                 timeline: assessed.timeline,
                 course: assessed.course,
                 appointment,
+                withheld: (!missing.is_empty()).then(|| withheld(&missing)),
             })
         })
         .buffered(PARALLEL_MAX);
@@ -90,7 +99,7 @@ async fn draw_caseload(state: &State, looker: &Looker) -> Result<String> {
         let row = row?;
         looker.access.note_client(&row.id);
         // Whoever has ended and is not expected today is on nobody's list.
-        if row.course.open.is_some() || row.appointment.is_some() {
+        if row.course.open.is_some() || row.appointment.is_some() || row.withheld.is_some() {
             rows.push(row);
         }
     }
@@ -108,6 +117,7 @@ async fn draw_caseload(state: &State, looker: &Looker) -> Result<String> {
                 course: &row.course,
                 timeline: Some(&row.timeline),
                 appointment: row.appointment,
+                withheld: row.withheld.clone(),
                 band_yesterday: row.yesterday,
             })
             .collect(),

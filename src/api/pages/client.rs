@@ -1,18 +1,22 @@
 //! The page before the session.
 
+use super::covered;
 use super::judge::{csrf, secret};
 use super::{Looker, answer, json, looker, manner, palette_of, reading, refusal, thresholds, turned_away};
 use crate::api::{State, flags, judgements, launch};
-use crate::domain::{Course, SourceKind, Timeline};
+use crate::detection;
+use crate::domain::{Course, FlagKind, SourceKind, Timeline};
 use crate::error::{Error, Result};
 use crate::fhir::outcome::IssueType;
 use crate::fhir::person::{best_name, display_name};
 use crate::fhir::time;
 use crate::fhir::write::{flag_id, flag_provenance_id};
 use crate::pipeline::MODEL;
+use crate::smart::cover::{self, Cover};
 use crate::smart::session::Session;
 use crate::store::{Key, Query};
-use crate::view::{self, PageModel, Published, Said};
+use crate::view::{self, PageModel, Published, Said, Withheld};
+use crate::words::{At, Person, Record, covered as words};
 use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -74,10 +78,11 @@ async fn draw_page(state: &State, looker: &Looker, id: &str, as_of: Option<&str>
     if !known && assessed.timeline == Timeline::default() {
         return Err(Error::new(IssueType::NotFound, "There is no such client."));
     }
-    let person = pipeline.person(id).await?;
-    let published = published(state, id, &assessed.course).await?;
-    let judgements = said(state, &assessed.timeline, &assessed.course, &published, as_of).await?;
-    Ok(view::page(&PageModel {
+    let cover = looker.cover();
+    let missing = covered::missing(&cover, &assessed.timeline);
+    let person = if cover.shows("Patient") { pipeline.person(id).await? } else { Person::default() };
+    let unread = crate::words::unread(&looker.report.unread.iter().map(String::as_str).collect::<Vec<_>>());
+    let bare = PageModel {
         id,
         person,
         course: &assessed.course,
@@ -85,23 +90,61 @@ async fn draw_page(state: &State, looker: &Looker, id: &str, as_of: Option<&str>
         now,
         looking_back: asked.is_some(),
         manner: manner(state, looker),
-        therapist: therapist(state, &assessed.timeline, now).await?,
-        treatment: treatment(state, id).await?,
+        therapist: match cover.shows("Appointment") {
+            true => therapist(state, &assessed.timeline, now).await?,
+            false => None,
+        },
+        treatment: None,
         session_number: None,
         sessions_planned: None,
-        published,
-        judgements,
-        csrf: Some(csrf(&secret(state, looker.session.as_ref()), id)),
+        published: Vec::new(),
+        judgements: Vec::new(),
+        csrf: None,
         base_path: String::new(),
         caseload_link: looker.access.caseload(),
         model_version: MODEL.to_owned(),
         thresholds: thresholds(state),
         banner: !looker.session.as_ref().is_some_and(|session| session.moment.no_banner),
-        session_at: session_at(state, looker.session.as_ref(), &assessed.timeline).await?.filter(|_| asked.is_none()),
+        session_at: match asked {
+            None if cover.shows("Appointment") => {
+                session_at(state, looker.session.as_ref(), &assessed.timeline).await?
+            }
+            _ => None,
+        },
         palette: palette_of(looker.session.as_ref()),
         sign_out: looker.session.as_ref().map(|session| csrf(&session.csrf(), launch::SIGN_OUT)),
-        unread: crate::words::unread(&looker.report.unread.iter().map(String::as_str).collect::<Vec<_>>()),
+        unread,
+    };
+    if !missing.is_empty() {
+        let timeline = covered::shown(&cover, &assessed.timeline);
+        let course = detection::assess(&timeline, as_of, &pipeline.constants);
+        let withheld = withheld(&cover, missing, &assessed.course);
+        return Ok(view::part(&PageModel { course: &course, timeline: &timeline, ..bare }, &withheld));
+    }
+    let published = published(state, id, &assessed.course).await?;
+    let unnamed = (!cover.shows("Patient")).then(words::unnamed);
+    Ok(view::page(&PageModel {
+        treatment: match cover.shows("EpisodeOfCare") {
+            true => treatment(state, id).await?,
+            false => None,
+        },
+        judgements: said(state, &assessed.timeline, &assessed.course, &published, as_of).await?,
+        published,
+        csrf: Some(csrf(&secret(state, looker.session.as_ref()), id)),
+        unread: match (bare.unread.clone(), unnamed) {
+            (Some(unread), Some(unnamed)) => Some(format!("{unread} {unnamed}")),
+            (unread, unnamed) => unread.or(unnamed),
+        },
+        ..bare
     }))
+}
+
+/// What is not shown, and our Flags that stand where the launch covers them.
+fn withheld(cover: &Cover, kinds: Vec<&'static str>, course: &Course) -> Withheld {
+    let record = Record::new(course, At::Open, None);
+    let each = [FlagKind::SafetyItem, FlagKind::EngagementDrop, FlagKind::NotOnTrack];
+    let flags = cover.shows("Flag").then(|| each.into_iter().filter(|kind| record.active(*kind).is_some()).collect());
+    Withheld { kinds, shown: cover::KINDS.into_iter().filter(|kind| cover.shows(kind)).collect(), flags }
 }
 
 /// The start of the appointment that the EHR says is now: named by the launch, or the encounter's.

@@ -2,17 +2,19 @@
 
 mod caseload;
 mod client;
+mod covered;
 mod judge;
 mod mine;
 
 pub(super) use judge::{csrf, same};
 
 use super::access::Access;
-use super::{State, audit, auth, launch, launched};
+use super::{State, audit, auth, launch, launched, look};
 use crate::config::Auth;
 use crate::error::{Error, Result};
 use crate::fhir::audit::{Asker, Interaction};
 use crate::fhir::outcome::IssueType;
+use crate::smart::cover::Cover;
 use crate::smart::session::{Report, Session};
 use crate::smart::style::Palette;
 use crate::store::Key;
@@ -41,13 +43,13 @@ fn csp(state: &State) -> String {
 
 pub fn configure(service: &mut web::ServiceConfig) {
     service
-        .route("", web::get().to(home))
-        .route("/", web::get().to(home))
-        .route("/caseload", web::get().to(caseload::caseload))
-        .route("/caseload/", web::get().to(home))
-        .route("/page.css", web::get().to(stylesheet))
-        .route("/palette.css", web::get().to(palette))
-        .route("/patients/{id}", web::get().to(client::page))
+        .route("", look().to(home))
+        .route("/", look().to(home))
+        .route("/caseload", look().to(caseload::caseload))
+        .route("/caseload/", look().to(home))
+        .route("/page.css", look().to(stylesheet))
+        .route("/palette.css", look().to(palette))
+        .route("/patients/{id}", look().to(client::page))
         .route("/patients/{id}/judgements", web::post().to(judge::judge))
         .default_service(web::route().to(nowhere));
 }
@@ -135,6 +137,13 @@ struct Looker {
     report: Report,
     /// How the reader's browser wants figures and dates.
     formats: Formats,
+}
+
+impl Looker {
+    /// By the launch's scopes; a token's have been judged at the door.
+    fn cover(&self) -> Cover {
+        self.session.as_ref().map_or_else(Cover::all, Session::cover)
+    }
 }
 
 /// By the session of a launch for this client, or a practitioner's own; else by a token.

@@ -120,6 +120,12 @@ pub async fn connect_with(options: ConnectOptions) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(SeaStore { inner: Arc::new(inner) }))
 }
 
+/// The file of an SQLite database; `None`: it is none, or its URL is not valid.
+#[must_use]
+pub fn file(url: &str) -> Option<std::path::PathBuf> {
+    url.starts_with("sqlite:").then(|| sqlite::path(url).ok()).flatten()
+}
+
 /// Writes the SQLite database, as it is at one instant, to a new file; synced when it returns.
 pub async fn backup(url: &str, output: &Path) -> Result<()> {
     if !url.starts_with("sqlite:") {

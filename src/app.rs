@@ -6,7 +6,7 @@ use crate::api::{self, State};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::detection::Constants;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{MeasuresInUse, Pipeline};
 use crate::smart::Smart;
 use crate::{store, worker};
 use actix_web::dev::{ServerHandle, Service as _};
@@ -51,7 +51,12 @@ pub async fn pipeline(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Pipe
         base: config.fhir_base(),
         constants: constants.0,
         constants_name: constants.1,
-        measures: RwLock::new(Arc::new(crate::fhir::read::shipped().clone())),
+        measures: RwLock::new(MeasuresInUse {
+            measures: Arc::new(crate::fhir::read::shipped().clone()),
+            print: Default::default(),
+        }),
+        reading_measures: Default::default(),
+        changing_measures: Default::default(),
         shared: config.database_url.starts_with("postgres"),
     });
     let broken = |error: crate::error::Error| {

@@ -17,9 +17,10 @@ use tokio::task::JoinHandle;
 const CLAIM_SECONDS: f64 = 0.1;
 const CLAIM_FIRST: usize = 4;
 const CLAIM_MIN: usize = 2;
-const CLAIM_MAX: usize = 64;
-/// Jobs published together.
-const SHARE: usize = 8;
+const CLAIM_MAX: usize = 1024;
+/// Clients read together, and assessed together.
+const READ_MAX: usize = 32;
+const ASSESSED_MAX: usize = 4;
 /// Shares worked on side by side: one reckons while the other is being written.
 const PARALLEL: usize = 2;
 /// Findings after which a transaction is long enough.
@@ -53,21 +54,15 @@ pub async fn run(pipeline: Arc<Pipeline>, metrics: Metrics, mut stop: watch::Rec
             sleep(&pipeline, &mut stop).await;
             continue;
         }
-        // Another process may have taken in a Questionnaire.
-        if pipeline.shared
-            && let Err(error) = pipeline.load_measures().await
-        {
-            tracing::error!(%error, "measures could not be read anew");
-        }
         let (began, count) = (Instant::now(), jobs.len());
         let lease = Lease::take(&pipeline, &jobs, until);
-        let share = count.div_ceil(PARALLEL).clamp(1, SHARE);
-        let shares: Vec<Vec<Job>> = jobs.chunks(share).map(<[Job]>::to_vec).collect();
-        let failed: Vec<Job> = futures_util::stream::iter(shares)
-            .map(|share| assess(&pipeline, &metrics, share))
-            .buffer_unordered(PARALLEL)
-            .concat()
-            .await;
+        let failed = match pipeline.renew_measures().await {
+            Ok(()) => look_at(&pipeline, &metrics, jobs).await,
+            Err(error) => {
+                tracing::error!(%error, "measures could not be read anew");
+                jobs
+            }
+        };
         let until = lease.end().await;
         if !failed.is_empty()
             && let Err(error) = pipeline.store.renew(&failed, until, pipeline.clock.now() + RETRY).await
@@ -136,50 +131,100 @@ impl Lease {
     }
 }
 
-/// Assesses a few clients, and publishes them in transactions of a few hundred rows: a request never waits for more.
+/// Passes over those whose findings stand, and assesses the others. Gives back what failed.
+async fn look_at(pipeline: &Pipeline, metrics: &Metrics, jobs: Vec<Job>) -> Vec<Job> {
+    let (passed, jobs) = pipeline.pass_over(jobs);
+    let passed = passed.into_iter().map(|end| Draft { end, puts: Vec::new(), stood: true }).collect();
+    let mut lost = publish(pipeline, metrics, passed).await;
+    let share = jobs.len().div_ceil(PARALLEL).max(1);
+    let shares: Vec<Vec<Job>> = jobs.chunks(share).map(<[Job]>::to_vec).collect();
+    let assessed = futures_util::stream::iter(shares).map(|share| assess(pipeline, metrics, share));
+    lost.extend(assessed.buffer_unordered(PARALLEL).concat().await);
+    lost
+}
+
+/// Assesses clients, and publishes them in transactions of a few hundred rows: a request never waits for more.
 /// Gives back what failed.
 async fn assess(pipeline: &Pipeline, metrics: &Metrics, jobs: Vec<Job>) -> Vec<Job> {
-    let (mut drafts, mut rows, mut lost) = (Vec::new(), 0, Vec::new());
-    for job in jobs {
-        match pipeline.draft(job.clone()).await {
-            Ok(draft) => {
-                rows += draft.puts.len();
-                drafts.push(draft);
+    let voice = pipeline.voice();
+    let (mut drafts, mut lost) = (Drafts::default(), Vec::new());
+    for read in jobs.chunks(READ_MAX) {
+        let cases = match pipeline.cases(read.to_vec(), &voice).await {
+            Ok((cases, done)) => {
+                drafts.add(done);
+                cases
             }
-            Err(error) => {
-                failed(metrics, &error);
-                lost.push(job);
+            Err(_) => {
+                lost.extend(each_alone(pipeline, metrics, read.to_vec()).await);
+                continue;
             }
-        }
-        if rows >= ROWS_MAX {
-            lost.extend(publish(pipeline, metrics, std::mem::take(&mut drafts)).await);
-            rows = 0;
+        };
+        for some in cases.chunks(ASSESSED_MAX) {
+            match pipeline.drafts(some, &voice).await {
+                Ok(made) => drafts.add(made),
+                Err(_) => {
+                    let jobs = some.iter().map(|case| case.job.clone()).collect();
+                    lost.extend(each_alone(pipeline, metrics, jobs).await);
+                }
+            }
+            if drafts.rows >= ROWS_MAX {
+                lost.extend(publish(pipeline, metrics, drafts.take()).await);
+            }
         }
     }
-    lost.extend(publish(pipeline, metrics, drafts).await);
+    lost.extend(publish(pipeline, metrics, drafts.take()).await);
     lost
+}
+
+#[derive(Default)]
+struct Drafts {
+    drafts: Vec<Draft>,
+    /// Findings in them.
+    rows: usize,
+}
+
+impl Drafts {
+    fn add(&mut self, drafts: Vec<Draft>) {
+        self.rows += drafts.iter().map(|draft| draft.puts.len()).sum::<usize>();
+        self.drafts.extend(drafts);
+    }
+
+    fn take(&mut self) -> Vec<Draft> {
+        self.rows = 0;
+        std::mem::take(&mut self.drafts)
+    }
 }
 
 /// All together; should that fail, each anew by itself, so that no client stands in the way of another. Gives back what
 /// failed.
 async fn publish(pipeline: &Pipeline, metrics: &Metrics, drafts: Vec<Draft>) -> Vec<Job> {
-    let mut lost = Vec::new();
     if drafts.is_empty() {
-        return lost;
+        return Vec::new();
     }
-    let jobs: Vec<(Job, usize)> = drafts.iter().map(|draft| (draft.job.clone(), draft.puts.len())).collect();
-    let assessed = |job: &Job, written| metrics.assessed(written, pipeline.clock.now().duration_since(job.due));
+    let jobs: Vec<(Job, usize)> = drafts.iter().map(|draft| (draft.end.job.clone(), draft.puts.len())).collect();
+    let stood = drafts.iter().filter(|draft| draft.stood).count();
     match pipeline.publish(drafts).await {
-        Ok(()) => jobs.iter().for_each(|(job, written)| assessed(job, *written)),
-        Err(_) => {
-            for (job, _) in jobs {
-                match alone(pipeline, job.clone()).await {
-                    Ok(written) => assessed(&job, written),
-                    Err(error) => {
-                        failed(metrics, &error);
-                        lost.push(job);
-                    }
-                }
+        Ok(()) => {
+            jobs.iter().for_each(|(job, written)| assessed(pipeline, metrics, job, *written));
+            metrics.stood(stood);
+            Vec::new()
+        }
+        Err(_) => each_alone(pipeline, metrics, jobs.into_iter().map(|(job, _)| job).collect()).await,
+    }
+}
+
+fn assessed(pipeline: &Pipeline, metrics: &Metrics, job: &Job, written: usize) {
+    metrics.assessed(written, pipeline.clock.now().duration_since(job.due));
+}
+
+async fn each_alone(pipeline: &Pipeline, metrics: &Metrics, jobs: Vec<Job>) -> Vec<Job> {
+    let mut lost = Vec::new();
+    for job in jobs {
+        match alone(pipeline, job.clone()).await {
+            Ok(written) => assessed(pipeline, metrics, &job, written),
+            Err(error) => {
+                failed(metrics, &error);
+                lost.push(job);
             }
         }
     }
@@ -187,9 +232,11 @@ async fn publish(pipeline: &Pipeline, metrics: &Metrics, drafts: Vec<Draft>) -> 
 }
 
 async fn alone(pipeline: &Pipeline, job: Job) -> Result<usize> {
-    let draft = pipeline.draft(job).await?;
-    let written = draft.puts.len();
-    pipeline.publish(vec![draft]).await?;
+    let voice = pipeline.voice();
+    let (cases, mut drafts) = pipeline.cases(vec![job], &voice).await?;
+    drafts.extend(pipeline.drafts(&cases, &voice).await?);
+    let written = drafts.iter().map(|draft| draft.puts.len()).sum();
+    pipeline.publish(drafts).await?;
     Ok(written)
 }
 

@@ -23,6 +23,7 @@ pub struct Metrics {
     pending: IntGauge,
     lag: Histogram,
     assessed: IntCounter,
+    stood: IntCounter,
     findings: IntCounter,
     failed: IntCounter,
     writers: IntGauge,
@@ -71,7 +72,14 @@ impl Metrics {
                     LAG_BUCKETS,
                 )),
             )?,
-            assessed: kept(&registry, IntCounter::new("tautline_assessments_total", "Clients assessed"))?,
+            assessed: kept(
+                &registry,
+                IntCounter::new("tautline_assessments_total", "Clients looked at because they were due"),
+            )?,
+            stood: kept(
+                &registry,
+                IntCounter::new("tautline_assessments_stood_total", "Of these, whose findings stood: passed over"),
+            )?,
             findings: kept(
                 &registry,
                 IntCounter::new("tautline_findings_written_total", "Findings written (new, changed or withdrawn)"),
@@ -115,6 +123,10 @@ impl Metrics {
         self.assessed.inc();
         self.findings.inc_by(findings as u64);
         self.lag.observe(lag.as_secs_f64().max(0.0));
+    }
+
+    pub fn stood(&self, clients: usize) {
+        self.stood.inc_by(clients as u64);
     }
 
     pub fn assessment_failed(&self) {

@@ -1,26 +1,27 @@
 //! Assessment: a client's facts to timeline, course and findings, and the writes that publish what changed.
 
-use super::{MODEL, Pipeline};
+use super::standing::{Print, Voice, print, settled};
+use super::{MODEL, MeasuresInUse, Pipeline};
 use crate::detection;
 use crate::domain::build::{VersionedFact, timeline};
 use crate::domain::fact::Fact;
-use crate::domain::{Assessment, Course, Signal, Source, SourceKind, Timeline};
+use crate::domain::{Assessment, Course, Measures, Signal, Source, SourceKind, Timeline};
 use crate::error::Result;
 use crate::fhir::parameters::terms;
 use crate::fhir::person::person;
 use crate::fhir::read;
-use crate::fhir::write::{self, ExistingFinding, WriteContext};
+use crate::fhir::write::{self, Change, ExistingFinding, WriteContext};
 use crate::pipeline::ingest::stamp;
-use crate::store::{Job, Key, Method, Put, StoredEvent};
+use crate::store::{End, Job, Key, Mark, Method, Put, StoredEvent, Version};
 use crate::words::{At, Manner, Person, pattern_sentence, signal_sentence};
 use jiff::{SignedDuration, Timestamp};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// Types that hold findings.
 pub const FINDINGS: &[&str] = &["Flag", "Observation", "Provenance"];
-/// What is known at an instant counts from the next millisecond on: knowledge is strict.
-const JUST_AFTER: SignedDuration = SignedDuration::from_millis(1);
 /// Pushes go before findings, so long at a time …
 const PATIENCE: Duration = Duration::from_millis(100);
 /// … until findings are later than this: then they share.
@@ -28,22 +29,26 @@ const LATE: SignedDuration = SignedDuration::from_secs(5);
 const PATIENCE_LATE: Duration = Duration::from_millis(25);
 /// Times the Device is tried anew where another process came first.
 const DEVICE_TRIES: usize = 3;
-/// Steps that [`settled`] follows at most: silence limits and weekly steps of several years.
-const SETTLE_STEPS_MAX: usize = 400;
-
 /// A client's record and what is made of it.
 pub struct Assessed {
     pub timeline: Timeline,
     pub course: Course,
 }
 
+/// A client who is to be assessed.
+pub struct Case {
+    pub job: Job,
+    timeline: Timeline,
+    inputs: Print,
+}
+
 /// One job's outcome, to be published.
 pub struct Draft {
-    pub job: Job,
+    pub end: End,
     /// Findings that changed.
     pub puts: Vec<Put>,
-    /// When time alone changes the picture.
-    pub next: Option<Timestamp>,
+    /// Nothing was assessed: they stood.
+    pub stood: bool,
 }
 
 impl Pipeline {
@@ -53,11 +58,15 @@ impl Pipeline {
     /// The database.
     pub async fn timeline(&self, client: &str) -> Result<Timeline> {
         let events = self.store.events(client).await?;
+        self.timeline_of(client, events, &self.measures()).await
+    }
+
+    async fn timeline_of(&self, client: &str, events: Vec<StoredEvent>, measures: &Measures) -> Result<Timeline> {
         let mut facts = Vec::with_capacity(events.len());
         for event in events {
             facts.extend(self.versioned(event, client).await?);
         }
-        Ok(timeline(facts, &self.measures()))
+        Ok(timeline(facts, measures))
     }
 
     async fn versioned(&self, event: StoredEvent, client: &str) -> Result<Option<VersionedFact>> {
@@ -109,70 +118,86 @@ impl Pipeline {
     /// The database.
     pub async fn person(&self, client: &str) -> Result<Person> {
         let stored = self.store.read(&Key { kind: "Patient", id: client.into() }).await?;
-        let json =
-            stored.filter(|version| !version.deleted).and_then(|version| serde_json::from_str(&version.json).ok());
-        Ok(json.map_or_else(Person::default, |patient| person(&patient)))
+        Ok(stored.as_ref().map_or_else(Person::default, person_of))
     }
 
-    /// Assesses a client: what is to be written, nothing of it written yet.
+    /// Reads these clients, together: those whose findings stand are done, the others are to be assessed.
     ///
     /// # Errors
     /// The database.
-    pub async fn draft(&self, job: Job) -> Result<Draft> {
-        let now = self.now();
-        let client: &str = &job.client;
-        let timeline = self.timeline(client).await?;
-        let (as_of, course) = settled(&timeline, now, |at| detection::assess(&timeline, at, &self.constants));
-        let person = Person { given: None, ..self.person(client).await? };
-        let sentences = Spoken { person, manner: Manner { time_zone: self.zone.clone(), ..Manner::default() } };
-        let context = self.write_context(now, Some(as_of), &sentences);
-        let desired = write::findings(client, &course, &context);
+    pub async fn cases(&self, jobs: Vec<Job>, voice: &Voice) -> Result<(Vec<Case>, Vec<Draft>)> {
+        let (now, measures) = (self.now(), self.measures());
+        let clients: Vec<Arc<str>> = jobs.iter().map(|job| Arc::clone(&job.client)).collect();
+        let events = self.store.events_each(&clients).await?;
+        let (mut cases, mut done) = (Vec::new(), Vec::new());
+        for (job, events) in std::iter::zip(jobs, events) {
+            let timeline = self.timeline_of(&job.client, events, &measures).await?;
+            let inputs = voice.inputs(&timeline);
+            match voice.end_of(&job, inputs, now) {
+                Some(end) => done.push(Draft { end, puts: Vec::new(), stood: true }),
+                None => cases.push(Case { job, timeline, inputs }),
+            }
+        }
+        Ok((cases, done))
+    }
 
+    /// Assesses these clients: what is to be written, nothing of it written yet.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn drafts(&self, cases: &[Case], voice: &Voice) -> Result<Vec<Draft>> {
+        let now = self.now();
+        let clients: Vec<Arc<str>> = cases.iter().map(|case| Arc::clone(&case.job.client)).collect();
         // Read before the transaction, so that nobody waits for our sums: findings are written by whoever holds the
         // job alone, and a version that has moved on all the same is a conflict.
-        let existing: Vec<ExistingFinding> = self
-            .store
-            .heads(client, FINDINGS)
-            .await?
-            .into_iter()
-            .filter(|head| !head.deleted)
-            .map(|head| ExistingFinding {
-                kind: head.key.kind,
-                id: head.key.id,
-                version: head.version,
-                hash: head.hash,
-                json: head.json,
-            })
-            .collect();
-        let changes = write::reconcile(&desired, &existing);
-        let terms_context = self.term_context();
-        let puts: Vec<Put> = changes
-            .into_iter()
-            .map(|change| {
-                let mut resource = change.resource;
-                let version = change.replaces.map_or(1, |version| version + 1);
-                let terms = terms(change.kind, &resource, &terms_context);
-                stamp(&mut resource, &change.id, version, now);
-                Put {
-                    key: Key { kind: change.kind, id: change.id.into() },
-                    version,
-                    updated: now,
-                    sender_updated: None,
-                    deleted: false,
-                    method: Method::Put,
-                    json: resource.to_string().into(),
-                    client: Some(Arc::clone(&job.client)),
-                    sharers: Vec::new(),
-                    event: None,
-                    hash: change.hash,
-                    terms,
-                    behind: false,
-                }
-            })
-            .collect();
-        // Strictly after the instant itself, so that what it brings is known.
-        let next = course.next_change.map(|at| at + JUST_AFTER + JUST_AFTER);
-        Ok(Draft { job, puts, next })
+        let mut marks = self.store.marks_each(&clients, FINDINGS).await?;
+        let patients: Vec<Key> = clients.iter().map(|id| Key { kind: "Patient", id: Arc::clone(id) }).collect();
+        let patients = self.store.read_all(&patients).await?;
+        let mut made = Vec::with_capacity(cases.len());
+        for (case, marks) in std::iter::zip(cases, &mut marks) {
+            let Case { job, timeline, inputs } = case;
+            let settled = settled(timeline, now, &self.constants);
+            let patient = patients.iter().find(|version| version.key.id == job.client);
+            let person = Person { given: None, ..patient.map_or_else(Person::default, person_of) };
+            let sentences = Spoken { person, manner: Manner { time_zone: self.zone.clone(), ..Manner::default() } };
+            let context = self.write_context(now, Some(settled.as_of), &sentences);
+            let desired = write::findings(&job.client, &settled.course, &context);
+            let wanted = write::to_read(&desired, marks);
+            let (standing, next) = voice.of(&settled, *inputs);
+            made.push((End { job: job.clone(), next, standing }, desired, std::mem::take(marks), wanted));
+        }
+        let wanted: Vec<Key> = made.iter().flat_map(|(.., wanted)| wanted.iter().cloned()).collect();
+        let read = self.store.read_all(&wanted).await?;
+        let read: HashMap<Key, Arc<str>> = read.into_iter().map(|version| (version.key, version.json)).collect();
+        let drafts = made.into_iter().map(|(end, desired, marks, _)| {
+            let existing: Vec<ExistingFinding> = marks.into_iter().map(|mark| existing(mark, &read)).collect();
+            let changes = write::reconcile(&desired, &existing);
+            let puts = changes.into_iter().map(|change| self.put(change, &end.job.client, now)).collect();
+            Draft { end, puts, stood: false }
+        });
+        Ok(drafts.collect())
+    }
+
+    fn put(&self, change: Change, client: &Arc<str>, now: Timestamp) -> Put {
+        let mut resource = change.resource;
+        let version = change.replaces.map_or(1, |version| version + 1);
+        let terms = terms(change.kind, &resource, &self.term_context());
+        stamp(&mut resource, &change.id, version, now);
+        Put {
+            key: Key { kind: change.kind, id: change.id.into() },
+            version,
+            updated: now,
+            sender_updated: None,
+            deleted: false,
+            method: Method::Put,
+            json: resource.to_string().into(),
+            client: Some(Arc::clone(client)),
+            sharers: Vec::new(),
+            event: None,
+            hash: change.hash,
+            terms,
+            behind: false,
+        }
     }
 
     /// Publishes what changed, in one transaction with the jobs' ends.
@@ -184,9 +209,9 @@ impl Pipeline {
         let mut ends = Vec::with_capacity(drafts.len());
         for draft in drafts {
             puts.extend(draft.puts);
-            ends.push((draft.job, draft.next));
+            ends.push(draft.end);
         }
-        let oldest = ends.iter().map(|(job, _)| job.due).min();
+        let oldest = ends.iter().map(|end| end.job.due).min();
         let late = oldest.is_some_and(|due| self.now().duration_since(due) > LATE);
         let mut tx = self.store.begin_behind(if late { PATIENCE_LATE } else { PATIENCE }).await?;
         if !puts.is_empty() {
@@ -273,6 +298,7 @@ impl Pipeline {
     /// # Errors
     /// The database.
     pub async fn load_measures(&self) -> Result<()> {
+        let _alone = self.reading_measures.lock().await;
         let stored = self.store.events_of("Questionnaire").await?;
         let mut questionnaires = Vec::new();
         for event in stored.into_iter().filter(|event| event.current && !event.deleted) {
@@ -280,13 +306,37 @@ impl Pipeline {
                 questionnaires.push((event.key.id, questionnaire));
             }
         }
-        let measures = read::shipped().with_questionnaires(questionnaires);
-        match self.measures.write() {
-            Ok(mut slot) => *slot = Arc::new(measures),
-            Err(poisoned) => *poisoned.into_inner() = Arc::new(measures),
-        }
+        let print = print(&questionnaires);
+        let measures = Arc::new(read::shipped().with_questionnaires(questionnaires));
+        *self.measures.write().unwrap_or_else(PoisonError::into_inner) = MeasuresInUse { measures, print };
         Ok(())
     }
+
+    /// Reads them anew where they may be others than those in use: another process, or a write that has not come to
+    /// its end, may have taken in a Questionnaire.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn renew_measures(&self) -> Result<()> {
+        if self.shared || self.changing_measures.load(Ordering::SeqCst) > 0 {
+            self.load_measures().await
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// As it is stored; nameless where it is deleted.
+fn person_of(patient: &Version) -> Person {
+    let json = Some(patient).filter(|version| !version.deleted);
+    let json = json.and_then(|version| serde_json::from_str(&version.json).ok());
+    json.map_or_else(Person::default, |patient| person(&patient))
+}
+
+/// What it says is known where it was read.
+fn existing(mark: Mark, read: &HashMap<Key, Arc<str>>) -> ExistingFinding {
+    let json = read.get(&mark.key).cloned().unwrap_or_default();
+    ExistingFinding { kind: mark.key.kind, id: mark.key.id, version: mark.version, hash: mark.hash, json }
 }
 
 fn source_kind(kind: &str) -> Option<SourceKind> {
@@ -300,24 +350,6 @@ fn source_kind(kind: &str) -> Option<SourceKind> {
         "Task" => Some(SourceKind::Task),
         _ => None,
     }
-}
-
-/// The latest instant up to `now` at which anything could have changed, and the course as of then. Between two
-/// such instants the open assessment stands, so that what is published is a function of the record and not of
-/// the moment at which the worker came by.
-fn settled(timeline: &Timeline, now: Timestamp, assess: impl Fn(Timestamp) -> Course) -> (Timestamp, Course) {
-    let last = instants(timeline).filter(|at| *at + JUST_AFTER <= now).max();
-    let mut as_of = last.map_or(now, |at| at + JUST_AFTER);
-    let mut course = assess(as_of);
-    for _ in 0..SETTLE_STEPS_MAX {
-        let Some(next) = course.next_change.map(|at| at + JUST_AFTER).filter(|next| *next <= now && *next > as_of)
-        else {
-            break;
-        };
-        as_of = next;
-        course = assess(as_of);
-    }
-    (as_of, course)
 }
 
 /// The sentences of `crate::words` as findings carry them.
@@ -342,19 +374,4 @@ impl write::Sentences for Spoken {
         let at = Self::place(course, assessment);
         Some(pattern_sentence(course, at, &self.person, &self.manner)).filter(|text| !text.is_empty())
     }
-}
-
-/// Every instant at which something of the record happened, was due, or could first be known.
-fn instants(timeline: &Timeline) -> impl Iterator<Item = Timestamp> + '_ {
-    let slots = timeline.slots.iter().flat_map(|slot| {
-        let moves = slot.moves.iter().flat_map(|one| [one.from, one.known]);
-        [Some(slot.start), slot.booked, Some(slot.outcome_known)].into_iter().flatten().chain(moves)
-    });
-    let forms = timeline.administrations.iter().flat_map(|form| [form.at, form.safety_told]);
-    let dues = timeline.dues.iter().flat_map(|due| [Some(due.asked), due.due]).flatten();
-    let homework =
-        timeline.homework.iter().flat_map(|task| [Some(task.assigned), task.due, task.state_known]).flatten();
-    let judgements = timeline.judgements.iter().map(|judgement| judgement.known);
-    let endings = timeline.endings.iter().map(|ending| ending.at);
-    slots.chain(forms).chain(dues).chain(homework).chain(judgements).chain(endings)
 }

@@ -3,6 +3,7 @@
 pub mod assess;
 pub mod ingest;
 pub mod load;
+pub mod standing;
 
 use crate::clock::Clock;
 use crate::detection::Constants;
@@ -10,7 +11,8 @@ use crate::domain::Measures;
 use crate::fhir::parameters::TermContext;
 use crate::store::Store;
 use jiff::tz::TimeZone;
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Name and version of the model that findings carry.
 pub const MODEL: &str = crate::detection::MODEL;
@@ -25,8 +27,11 @@ pub struct Pipeline {
     pub constants: Constants,
     /// Name of the fitted constants; `None`: those shipped.
     pub constants_name: Option<String>,
-    /// Known measures: those shipped, and those that stored Questionnaires define.
-    pub measures: RwLock<Arc<Measures>>,
+    pub measures: RwLock<MeasuresInUse>,
+    /// They are read one after another, so that the newest stand.
+    pub reading_measures: tokio::sync::Mutex<()>,
+    /// Writes under way that change them: until they are done, those in use may be old.
+    pub changing_measures: AtomicUsize,
     /// Writers may lose races with other processes (PostgreSQL): keep what a second try needs.
     pub shared: bool,
 }
@@ -40,9 +45,18 @@ impl Pipeline {
     /// The measures as they are known now.
     #[must_use]
     pub fn measures(&self) -> Arc<Measures> {
-        match self.measures.read() {
-            Ok(measures) => Arc::clone(&measures),
-            Err(poisoned) => Arc::clone(&poisoned.into_inner()),
-        }
+        self.measures_in_use().measures
     }
+
+    fn measures_in_use(&self) -> MeasuresInUse {
+        self.measures.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Known measures: those shipped, and those that stored Questionnaires define.
+#[derive(Clone, Debug)]
+pub struct MeasuresInUse {
+    pub measures: Arc<Measures>,
+    /// Of the Questionnaires.
+    pub print: standing::Print,
 }

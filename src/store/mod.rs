@@ -302,6 +302,40 @@ pub struct Job {
     pub generation: i64,
     /// When it became due.
     pub due: Timestamp,
+    /// What its findings rest on, where no fact has come since they were made.
+    pub standing: Option<Standing>,
+}
+
+/// What a client's findings rest on. While all of it holds, and no fact comes, an assessment changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Digest of who says it.
+    pub release: [u8; 16],
+    /// Digest of the timeline it is said of.
+    pub inputs: [u8; 16],
+    /// From this instant, and before the other, time alone changes nothing.
+    pub from: Timestamp,
+    pub until: Option<Timestamp>,
+}
+
+/// A job that is done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    pub job: Job,
+    /// When time alone makes it due again.
+    pub next: Option<Timestamp>,
+    /// `None`: it is to be assessed whenever it is looked at.
+    pub standing: Option<Standing>,
+}
+
+/// A stored finding, without what it says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    pub key: Key,
+    pub version: u64,
+    pub hash: [u8; 16],
+    /// Of types whose status has a column.
+    pub status: Option<Arc<str>>,
 }
 
 /// Bytes that a secret alone opens, under the digest of that secret; gone after `until`.
@@ -370,11 +404,17 @@ pub trait Store: Send + Sync {
     async fn search(&self, query: &Query) -> Result<Page>;
 
     /// Every fact about one client: current versions, and superseded ones of Appointment.
-    async fn events(&self, client: &str) -> Result<Vec<StoredEvent>>;
+    async fn events(&self, client: &str) -> Result<Vec<StoredEvent>> {
+        Ok(self.events_each(&[client.into()]).await?.pop().unwrap_or_default())
+    }
+    /// The same of each of these, all different, in their order.
+    async fn events_each(&self, clients: &[Arc<str>]) -> Result<Vec<Vec<StoredEvent>>>;
     /// Facts of current resources of these types, whoever they belong to (Questionnaire).
     async fn events_of(&self, kind: Kind) -> Result<Vec<StoredEvent>>;
-    /// Heads of one client's resources of these types (findings to compare with).
-    async fn heads(&self, client: &str, kinds: &[Kind]) -> Result<Vec<Head>>;
+    /// Of each of these clients, all different, in their order: resources of these types that are not deleted.
+    async fn marks_each(&self, clients: &[Arc<str>], kinds: &[Kind]) -> Result<Vec<Vec<Mark>>>;
+    /// Current versions of these, as many as there are, in no order; deleted ones included.
+    async fn read_all(&self, keys: &[Key]) -> Result<Vec<Version>>;
     /// Clients that have facts, for a caseload or a full re-assessment; ordered by id.
     async fn clients(&self, after: Option<&str>, count: usize) -> Result<Vec<Arc<str>>>;
 
@@ -427,20 +467,18 @@ pub trait Tx: Send {
     /// Keys that a conditional interaction's criteria match, at most `limit`; no other writer with the same
     /// criteria can decide in between.
     async fn matches(&mut self, query: &Query, limit: usize) -> Result<Vec<Key>>;
-    /// Heads of one client's resources of these types.
-    async fn client_heads(&mut self, client: &str, kinds: &[Kind]) -> Result<Vec<Head>>;
     /// Keeps these, in order. A key that stands already is superseded: its old row goes into history.
     async fn put(&mut self, puts: Vec<Put>) -> Result<()>;
     /// The superseded version of this key that its sender dated so, if one is kept: it came before.
     async fn dated(&mut self, key: &Key, sender_updated: Timestamp) -> Result<Option<u64>>;
     /// When its sender last dated a version of this key that is deleted; where none was dated, when it was deleted here.
     async fn last_dated(&mut self, key: &Key) -> Result<Option<Timestamp>>;
-    /// Makes every client with facts due (a measure changed).
+    /// Makes every client with facts due (a measure changed); what their findings rest on stays known.
     async fn enqueue_all(&mut self, due: Timestamp) -> Result<u64>;
     /// Makes these clients due no later than `due`, and counts their generation up.
     async fn enqueue(&mut self, clients: &[Arc<str>], due: Timestamp) -> Result<()>;
     /// The jobs are done: due again at that time, or never by time alone; left due now if its generation has moved on.
-    async fn finish(&mut self, jobs: &[(Job, Option<Timestamp>)]) -> Result<()>;
+    async fn finish(&mut self, ends: &[End]) -> Result<()>;
     /// Durable when it returns.
     async fn commit(self: Box<Self>) -> Result<()>;
 }

@@ -47,6 +47,7 @@ mod sessions;
 mod several;
 mod slow;
 mod smart;
+mod standing;
 mod story;
 mod systems;
 mod tokens;

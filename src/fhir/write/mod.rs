@@ -38,7 +38,7 @@ pub use ids::{
     DEVICE_ID, content_hash, flag as flag_id, flag_provenance as flag_provenance_id, observation as observation_id,
     step_provenance as step_provenance_id,
 };
-pub use reconcile::{Change, ChangeKind, ExistingFinding, entered_in_error, reconcile};
+pub use reconcile::{Change, ChangeKind, ExistingFinding, entered_in_error, reconcile, to_read};
 
 use crate::domain::{Assessment, Course, Episode, Signal};
 use basis::Basis;

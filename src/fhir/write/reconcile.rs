@@ -10,8 +10,9 @@
 use super::release::Standing;
 use super::stored::{is_ours, parse, status};
 use super::{Finding, Place, content_hash};
+use crate::store::{Key, Mark};
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A finding as it is stored: what the store's head of it says.
@@ -21,6 +22,7 @@ pub struct ExistingFinding {
     pub id: Arc<str>,
     pub version: u64,
     pub hash: [u8; 16],
+    /// May be missing (empty) where [`to_read`] does not ask for it.
     pub json: Arc<str>,
 }
 
@@ -32,6 +34,36 @@ pub enum ChangeKind {
     EnteredInError,
     /// It was entered in error, and is said again.
     SaidAgain,
+}
+
+/// Those of `marks` (one client's, in the store) whose text [`reconcile`] will open: what is said otherwise now, or not
+/// any more. All of them where Flags or past steps change, which a new release may be the cause of.
+pub fn to_read(desired: &[Finding], marks: &[Mark]) -> Vec<Key> {
+    let said: HashMap<(&str, &str), &Finding> = desired.iter().map(|one| ((one.kind, &*one.id), one)).collect();
+    let stands: HashMap<(&str, &str), [u8; 16]> =
+        marks.iter().map(|mark| ((mark.key.kind, &*mark.key.id), mark.hash)).collect();
+    let open = |mark: &Mark| match said.get(&(mark.key.kind, &*mark.key.id)) {
+        Some(finding) => finding.hash != mark.hash,
+        None => mark.key.kind != "Provenance" && mark.status.as_deref() != Some("entered-in-error"),
+    };
+    let past_changes = desired.iter().any(|finding| {
+        let stands_so = |kind, id: &str| stands.get(&(kind, id)).map(|hash| *hash == finding.hash);
+        match &finding.place {
+            Place::Step { open: false, .. } if finding.kind == "Provenance" => {
+                stands_so(finding.kind, &finding.id) == Some(false)
+            }
+            Place::Episode { flag, .. } => {
+                stands.contains_key(&("Flag", flag)) && stands_so(finding.kind, &finding.id) != Some(true)
+            }
+            _ => false,
+        }
+    });
+    let flags_go = || {
+        let unsaid = |mark: &&Mark| mark.key.kind == "Flag" && !said.contains_key(&("Flag", &*mark.key.id));
+        marks.iter().filter(unsaid).any(open)
+    };
+    let all = past_changes || flags_go();
+    marks.iter().filter(|mark| all || open(mark)).map(|mark| mark.key.clone()).collect()
 }
 
 /// One write.

@@ -22,6 +22,7 @@ use serde_json::Value;
 use stamp::{claimed, echoes, repeats_stamp, says_the_same, says_the_same_but_meta};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Times a transaction is tried anew after losing a race.
 const TRIES_MAX: usize = 5;
@@ -127,14 +128,16 @@ impl Pipeline {
         if !clients.is_empty() {
             tx.enqueue(&clients, due).await?;
         }
-        if questionnaires {
-            // Responses of any client may now mean something else.
-            tx.enqueue_all(due).await?;
+        if !questionnaires {
+            tx.commit().await?;
+            return Ok(done);
         }
+        // Responses of any client may now mean something else.
+        tx.enqueue_all(due).await?;
+        let changing = Changing::new(&self.changing_measures);
         tx.commit().await?;
-        if questionnaires {
-            self.load_measures().await?;
-        }
+        self.load_measures().await?;
+        drop(changing);
         Ok(done)
     }
 
@@ -328,6 +331,22 @@ enum Late {
     /// Its sender dated it no later than what has since been deleted (or, where nothing of that was dated, than our
     /// deletion): an older message that comes late, or again, revives nothing.
     BeforeDeletion,
+}
+
+/// One write under way.
+struct Changing<'a>(&'a AtomicUsize);
+
+impl<'a> Changing<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Why an attempt came to nothing.

@@ -14,6 +14,7 @@ on_both!(
     whoever_waits_is_told,
     too_many_writers_are_refused_at_once,
     claimers_never_share,
+    what_findings_rest_on,
     the_earliest_time_stands,
     all_or_nothing_with_the_write,
 );
@@ -26,9 +27,55 @@ async fn enqueue(store: &dyn Store, clients: &[&str], due: i64) {
 }
 
 async fn finish(store: &dyn Store, job: &Job, next: Option<i64>) {
+    end(store, End { job: job.clone(), next: next.map(at), standing: None }).await;
+}
+
+async fn end(store: &dyn Store, end: End) {
     let mut tx = store.begin().await.unwrap();
-    tx.finish(&[(job.clone(), next.map(at))]).await.unwrap();
+    tx.finish(&[end]).await.unwrap();
     tx.commit().await.unwrap();
+}
+
+/// What findings rest on is known as long as no fact comes, whoever is made due.
+async fn what_findings_rest_on(f: Fixture) {
+    let store = &*f.store;
+    f.write(vec![resource("Task", "t", 1).client("a").event(b"fact")]).await;
+    let all_due = async || {
+        let mut tx = store.begin().await.unwrap();
+        tx.enqueue_all(at(10)).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let claim = async || store.claim(at(10), at(99), 9).await.unwrap().remove(0);
+    let standing = Standing { release: [1; 16], inputs: [2; 16], from: at(3), until: Some(at(50)) };
+    let done = |job: &Job, standing| End { job: job.clone(), next: Some(at(51)), standing };
+    enqueue(store, &["a"], 10).await;
+    let job = claim().await;
+    assert_eq!(job.standing, None);
+    end(store, done(&job, Some(standing))).await;
+    // Everybody is looked at again: no fact has come.
+    all_due().await;
+    let job = claim().await;
+    assert_eq!(job.standing, Some(standing));
+    let open = Standing { until: None, ..standing };
+    end(store, done(&job, Some(open))).await;
+    all_due().await;
+    let job = claim().await;
+    assert_eq!(job.standing, Some(open));
+    // A fact comes while it is looked at.
+    enqueue(store, &["a"], 10).await;
+    end(store, done(&job, Some(open))).await;
+    let job = claim().await;
+    assert_eq!(job.standing, None);
+    end(store, done(&job, Some(open))).await;
+    // One comes, and all are looked at.
+    enqueue(store, &["a"], 10).await;
+    all_due().await;
+    let job = claim().await;
+    assert_eq!(job.standing, None);
+    // To be assessed whenever it is looked at.
+    end(store, done(&job, None)).await;
+    all_due().await;
+    assert_eq!(claim().await.standing, None);
 }
 
 async fn a_job_lives_and_is_done(f: Fixture) {

@@ -23,7 +23,7 @@ on_both!(
     many_rows_at_once,
     facts_of_a_client,
     clients_page,
-    heads_of_a_client,
+    marks_of_several_clients,
     ready,
 );
 
@@ -121,7 +121,7 @@ async fn deletion_and_return(f: Fixture) {
     assert!(f.store.read(&key("Task", "a")).await.unwrap().unwrap().deleted);
     let events = f.store.events("1").await.unwrap();
     assert!(events.len() == 1 && events[0].deleted && events[0].current && events[0].event.is_empty());
-    assert!(f.store.heads("1", &["Task"]).await.unwrap()[0].deleted);
+    assert_eq!(f.store.marks_each(&["1".into()], &["Task"]).await.unwrap(), [[]]);
     f.write(vec![task(3)]).await;
     assert_eq!(f.ids(&open).await, ["a"]);
     let history = f.store.history(HistoryOf::Instance(key("Task", "a")), None, 9, None).await.unwrap();
@@ -398,24 +398,25 @@ async fn clients_page(f: Fixture) {
     assert_eq!(f.store.pending(at(3)).await.unwrap(), 25);
 }
 
-async fn heads_of_a_client(f: Fixture) {
+async fn marks_of_several_clients(f: Fixture) {
     f.write(vec![
-        resource("Flag", "f1", 1).client("1"),
-        Put { sender_updated: Some(at(77)), ..resource("Observation", "o1", 1).client("1") },
+        resource("Flag", "f1", 1).client("1").token("status", "", "active"),
+        resource("Observation", "o1", 1).client("1"),
         resource("Flag", "f2", 1).client("2"),
         resource("Task", "t1", 1).client("1"),
     ])
     .await;
-    let heads = f.store.heads("1", &["Flag", "Observation"]).await.unwrap();
-    let keys: Vec<_> = heads.iter().map(|head| head.key.clone()).collect();
-    assert_eq!(keys, [key("Flag", "f1"), key("Observation", "o1")]);
-    assert_eq!((heads[1].sender_updated, heads[1].client.as_deref()), (Some(at(77)), Some("1")));
-    assert_eq!(f.store.heads("1", &[]).await.unwrap(), []);
-    let mut tx = f.store.begin().await.unwrap();
-    assert_eq!(tx.client_heads("1", &["Flag", "Observation"]).await.unwrap(), heads);
-    tx.put(vec![resource("Flag", "f1", 2).client("1")]).await.unwrap();
-    assert_eq!(tx.client_heads("1", &["Flag"]).await.unwrap()[0].version, 2);
-    tx.commit().await.unwrap();
+    let clients = ["2".into(), "nobody".into(), "1".into()];
+    let marks = f.store.marks_each(&clients, &["Flag", "Observation"]).await.unwrap();
+    let keys: Vec<Vec<Key>> = marks.iter().map(|all| all.iter().map(|mark| mark.key.clone()).collect()).collect();
+    assert_eq!(keys, [vec![key("Flag", "f2")], vec![], vec![key("Flag", "f1"), key("Observation", "o1")]]);
+    let flag = &marks[2][0];
+    assert_eq!((flag.version, flag.status.as_deref(), flag.hash), (1, Some("active"), resource("Flag", "f1", 1).hash));
+    assert_eq!(f.store.marks_each(&clients, &[]).await.unwrap(), [[], [], []]);
+    let mut read = f.store.read_all(&[key("Flag", "f1"), key("Task", "t1"), key("Task", "none")]).await.unwrap();
+    read.sort_by(|a, b| a.key.cmp(&b.key));
+    let texts: Vec<&str> = read.iter().map(|version| &*version.json).collect();
+    assert_eq!(texts, ["Flag/f1 v1", "Task/t1 v1"]);
 }
 
 async fn ready(f: Fixture) {

@@ -3,9 +3,9 @@
 use super::error::broken;
 use super::rows::{get, number, time};
 use super::sql::{Sql, chunks};
-use crate::store::{Job, Result};
+use crate::store::{End, Job, Result, Standing};
 use jiff::Timestamp;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, QueryResult};
 use std::sync::Arc;
 
 const CLIENTS_PER_STATEMENT_MAX: usize = 256;
@@ -24,20 +24,22 @@ pub(super) async fn enqueue<C: ConnectionTrait>(db: &C, clients: &[Arc<str>], du
             sql.push(if place == 0 { "(" } else { ", (" }).bind(*client).push(", 1, ");
             sql.bind(due.as_microsecond()).push(")");
         }
-        sql.push(ENQUEUED_AGAIN).execute(db).await?;
+        sql.push(DUE_AGAIN).execute(db).await?;
     }
     Ok(())
 }
 
-const ENQUEUED_AGAIN: &str = " ON CONFLICT (client) DO UPDATE SET generation = job.generation + 1,
+const DUE_AGAIN: &str = " ON CONFLICT (client) DO UPDATE SET generation = job.generation + 1,
     due = CASE WHEN job.due < excluded.due THEN job.due ELSE excluded.due END";
+/// No fact has come.
+const FACTS_STAND: &str = ", assessed = job.assessed + 1";
 
 pub(super) async fn enqueue_all<C: ConnectionTrait>(db: &C, due: Timestamp) -> Result<u64> {
     let mut sql = Sql::new(db.get_database_backend(), "INSERT INTO job (client, generation, due) SELECT client, 1, ");
     sql.push("CAST(").bind(due.as_microsecond()).push(" AS BIGINT) FROM (SELECT DISTINCT client FROM resource");
     sql.push(" WHERE client IS NOT NULL AND event IS NOT NULL AND deleted = 0 UNION SELECT client FROM sharer");
     sql.push(" WHERE current = 1 AND event IS NOT NULL) c WHERE 1 = 1 ORDER BY client");
-    Ok(sql.push(ENQUEUED_AGAIN).execute(db).await?.rows_affected())
+    Ok(sql.push(DUE_AGAIN).push(FACTS_STAND).execute(db).await?.rows_affected())
 }
 
 /// The file is one process's: what stands claimed when it opens was claimed by a process that died.
@@ -68,15 +70,25 @@ pub(super) async fn claim<C: ConnectionTrait>(
     if sql.is_postgres() {
         sql.push(" FOR UPDATE SKIP LOCKED");
     }
-    sql.push(") RETURNING client, generation, due");
-    let rows = sql.all(db).await?;
-    let mut jobs = Vec::with_capacity(rows.len());
-    for row in rows {
-        let client = get::<String>(&row, "client")?.into();
-        jobs.push(Job { client, generation: get(&row, "generation")?, due: time(get(&row, "due")?)? });
-    }
+    sql.push(") RETURNING client, generation, due, assessed, release, inputs, stands_from, stands_until");
+    let mut jobs = sql.all(db).await?.iter().map(job).collect::<Result<Vec<_>>>()?;
     jobs.sort_by(|a, b| (a.due, &a.client).cmp(&(b.due, &b.client)));
     Ok(jobs)
+}
+
+fn job(row: &QueryResult) -> Result<Job> {
+    let generation = get(row, "generation")?;
+    let stands = get::<Option<i64>>(row, "assessed")? == Some(generation);
+    let standing = if stands { standing(row)? } else { None };
+    Ok(Job { client: get::<String>(row, "client")?.into(), generation, due: time(get(row, "due")?)?, standing })
+}
+
+fn standing(row: &QueryResult) -> Result<Option<Standing>> {
+    let digest = |column| Ok(get::<Option<Vec<u8>>>(row, column)?.and_then(|bytes| bytes.try_into().ok()));
+    let instant = |column| get::<Option<i64>>(row, column)?.map(time).transpose();
+    let (release, inputs, from) = (digest("release")?, digest("inputs")?, instant("stands_from")?);
+    let (Some(release), Some(inputs), Some(from)) = (release, inputs, from) else { return Ok(None) };
+    Ok(Some(Standing { release, inputs, from, until: instant("stands_until")? }))
 }
 
 pub(super) async fn renew<C: ConnectionTrait>(db: &C, jobs: &[Job], from: Timestamp, to: Timestamp) -> Result<()> {
@@ -97,19 +109,31 @@ pub(super) async fn renew<C: ConnectionTrait>(db: &C, jobs: &[Job], from: Timest
     Ok(())
 }
 
-pub(super) async fn finish<C: ConnectionTrait>(db: &C, jobs: &[(Job, Option<Timestamp>)]) -> Result<()> {
+pub(super) async fn finish<C: ConnectionTrait>(db: &C, ends: &[End]) -> Result<()> {
     // In one order everywhere, as above.
-    let mut jobs: Vec<_> = jobs.iter().collect();
-    jobs.sort_unstable_by(|(a, _), (b, _)| a.client.cmp(&b.client));
-    let mut rest = jobs.as_slice();
-    for size in chunks(jobs.len(), CLIENTS_PER_STATEMENT_MAX) {
+    let mut ends: Vec<_> = ends.iter().collect();
+    ends.sort_unstable_by(|a, b| a.job.client.cmp(&b.job.client));
+    let mut rest = ends.as_slice();
+    for size in chunks(ends.len(), CLIENTS_PER_STATEMENT_MAX) {
         let (chunk, left) = rest.split_at(size);
         rest = left;
-        let mut sql = Sql::new(db.get_database_backend(), "WITH done (client, generation, next) AS (VALUES ");
-        for (place, (job, next)) in chunk.iter().enumerate() {
-            sql.push(if place == 0 { "(" } else { ", (" }).bind(job.client.as_ref()).push(", CAST(");
-            sql.bind(job.generation).push(" AS BIGINT), CAST(").bind(next.map(|next| next.as_microsecond()));
-            sql.push(" AS BIGINT))");
+        let mut sql = Sql::new(db.get_database_backend(), "WITH done (client, generation, next, assessed, ");
+        sql.push("release, inputs, stands_from, stands_until) AS (VALUES ");
+        for (place, End { job, next, standing }) in chunk.iter().enumerate() {
+            let number = |sql: &mut Sql, number: Option<i64>| {
+                sql.push(", CAST(").bind(number).push(" AS BIGINT)");
+            };
+            let micros = |instant: Timestamp| instant.as_microsecond();
+            sql.push(if place == 0 { "(" } else { ", (" }).bind(job.client.as_ref());
+            number(&mut sql, Some(job.generation));
+            number(&mut sql, next.map(micros));
+            number(&mut sql, standing.map(|_| job.generation));
+            for digest in [standing.map(|one| one.release), standing.map(|one| one.inputs)] {
+                sql.push(", ").bind(digest.map(|digest| digest.to_vec()));
+            }
+            number(&mut sql, standing.map(|one| micros(one.from)));
+            number(&mut sql, standing.and_then(|one| one.until).map(micros));
+            sql.push(")");
         }
         let done = if sql.is_postgres() {
             sql.push("), held AS MATERIALIZED (SELECT done.* FROM done JOIN job ON job.client = done.client");
@@ -119,7 +143,9 @@ pub(super) async fn finish<C: ConnectionTrait>(db: &C, jobs: &[(Job, Option<Time
             "done"
         };
         sql.push(") UPDATE job SET claimed_until = NULL, due = CASE WHEN job.generation = d.generation ");
-        sql.push("THEN d.next ELSE job.due END FROM ").push(done).push(" d WHERE job.client = d.client");
+        sql.push("THEN d.next ELSE job.due END, assessed = d.assessed, release = d.release, inputs = d.inputs, ");
+        sql.push("stands_from = d.stands_from, stands_until = d.stands_until FROM ").push(done);
+        sql.push(" d WHERE job.client = d.client");
         sql.execute(db).await?;
     }
     Ok(())

@@ -38,7 +38,7 @@ mod tx;
 mod write;
 
 use crate::store::{
-    Cursor, Figures, Head, HistoryOf, Job, Key, Kind, Page, Query, Result, Sealed, Store, StoredEvent, Tx, Version,
+    Cursor, Figures, HistoryOf, Job, Key, Kind, Mark, Page, Query, Result, Sealed, Store, StoredEvent, Tx, Version,
 };
 use async_trait::async_trait;
 use bell::Bell;
@@ -248,16 +248,20 @@ impl Store for SeaStore {
         search::search(self.db(), query).await
     }
 
-    async fn events(&self, client: &str) -> Result<Vec<StoredEvent>> {
-        read::events(self.db(), client).await
+    async fn events_each(&self, clients: &[Arc<str>]) -> Result<Vec<Vec<StoredEvent>>> {
+        read::events(self.db(), clients).await
     }
 
     async fn events_of(&self, kind: Kind) -> Result<Vec<StoredEvent>> {
         read::events_of(self.db(), kind).await
     }
 
-    async fn heads(&self, client: &str, kinds: &[Kind]) -> Result<Vec<Head>> {
-        read::client_heads(self.db(), client, kinds, false).await?.iter().map(rows::head).collect()
+    async fn marks_each(&self, clients: &[Arc<str>], kinds: &[Kind]) -> Result<Vec<Vec<Mark>>> {
+        read::marks(self.db(), clients, kinds).await
+    }
+
+    async fn read_all(&self, keys: &[Key]) -> Result<Vec<Version>> {
+        read::read_all(self.db(), keys).await
     }
 
     async fn clients(&self, after: Option<&str>, count: usize) -> Result<Vec<Arc<str>>> {

@@ -1,11 +1,13 @@
 //! Plain reads.
 
 use super::layout::kind_code;
-use super::rows::{EVENT, HEAD, VERSION, event, get, number, time, version};
+use super::rows::{EVENT, MARK, VERSION, event, get, mark, number, time, version};
 use super::sql::Sql;
-use crate::store::{Key, Kind, Result, StoredEvent, Version};
+use super::write::select_keys;
+use crate::store::{Key, Kind, Mark, Result, StoredEvent, Version};
 use jiff::Timestamp;
 use sea_orm::{ConnectionTrait, QueryResult};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(super) async fn read<C: ConnectionTrait>(db: &C, key: &Key) -> Result<Option<Version>> {
@@ -34,48 +36,81 @@ pub(super) async fn last_dated<C: ConnectionTrait>(db: &C, key: &Key) -> Result<
     sql.one(db).await?.as_ref().map(|row| time(get(row, "at")?)).transpose()
 }
 
-/// Rows of heads, deleted ones included; on PostgreSQL locked where `locked`.
-pub(super) async fn client_heads<C: ConnectionTrait>(
-    db: &C,
-    client: &str,
-    kinds: &[Kind],
-    locked: bool,
-) -> Result<Vec<QueryResult>> {
-    if kinds.is_empty() {
-        return Ok(Vec::new());
-    }
-    let kinds: Vec<i16> = kinds.iter().map(|kind| kind_code(kind)).collect();
-    let mut sql = Sql::new(db.get_database_backend(), "SELECT ");
-    sql.push(HEAD).push(" FROM resource r WHERE r.client = ").bind(client);
-    sql.push(" AND r.kind IN ").bind_list(&kinds).push(" ORDER BY r.kind, r.id");
-    if locked && sql.is_postgres() {
-        sql.push(" FOR UPDATE");
-    }
-    sql.all(db).await
+/// Current versions of these, in no order.
+pub(super) async fn read_all<C: ConnectionTrait>(db: &C, keys: &[Key]) -> Result<Vec<Version>> {
+    let columns: Vec<String> = VERSION.split(", ").map(|column| format!("r.{column}")).collect();
+    select_keys(db, &columns.join(", "), keys, false).await?.iter().map(version).collect()
 }
 
-/// Current facts and deletions, then superseded ones of what still is this client's.
-pub(super) async fn events<C: ConnectionTrait>(db: &C, client: &str) -> Result<Vec<StoredEvent>> {
-    let backend = db.get_database_backend();
-    let mut sql = Sql::new(backend, "SELECT ");
-    sql.push(EVENT).push(" FROM resource r WHERE r.client = ").bind(client);
-    sql.push(" AND (r.event IS NOT NULL OR r.deleted <> 0) UNION ALL SELECT ").push(SHARED_EVENT);
-    sql.push(" FROM sharer s JOIN resource r ON r.rid = s.rid WHERE s.client = ").bind(client);
-    sql.push(" AND s.current = 1 ORDER BY 1, 2");
-    let mut events = sql.all(db).await?.iter().map(|row| event(row, true)).collect::<Result<Vec<_>>>()?;
-    let mut sql = Sql::new(backend, "SELECT ");
-    sql.push(EVENT).push(" FROM history r JOIN resource now ON now.rid = r.rid WHERE r.client = ").bind(client);
-    sql.push(" AND r.event IS NOT NULL AND (now.client = r.client OR r.client IN (").push(STILL_SHARES).push("))");
-    sql.push(" UNION ALL SELECT ").push(SHARED_EVENT);
-    sql.push(" FROM sharer s JOIN history r ON r.rid = s.rid AND r.version = s.version");
-    sql.push(" JOIN resource now ON now.rid = r.rid WHERE s.client = ").bind(client);
-    sql.push(" AND s.current = 0 AND (now.client = s.client OR s.client IN (")
-        .push(STILL_SHARES)
-        .push(")) ORDER BY 1, 2, 3");
-    for row in sql.all(db).await? {
-        events.push(event(&row, false)?);
+fn codes(kinds: &[Kind]) -> Vec<i16> {
+    kinds.iter().map(|kind| kind_code(kind)).collect()
+}
+
+pub(super) async fn marks<C: ConnectionTrait>(db: &C, clients: &[Arc<str>], kinds: &[Kind]) -> Result<Vec<Vec<Mark>>> {
+    let mut each = Each::new(clients);
+    for chunk in each.chunks() {
+        let mut sql = Sql::new(db.get_database_backend(), "SELECT r.client AS owner, ");
+        sql.push(MARK).push(" FROM resource r WHERE r.client IN ").bind_list(&chunk);
+        sql.push(" AND r.kind IN ").bind_list(&codes(kinds)).push(" AND r.deleted = 0");
+        for row in sql.all(db).await? {
+            each.push(&row, mark(&row)?)?;
+        }
     }
-    Ok(events)
+    Ok(each.all)
+}
+
+/// Rows of several clients, told apart by their column `owner`.
+struct Each<'a, T> {
+    clients: &'a [Arc<str>],
+    places: HashMap<&'a str, usize>,
+    all: Vec<Vec<T>>,
+}
+
+impl<'a, T> Each<'a, T> {
+    fn new(clients: &'a [Arc<str>]) -> Self {
+        let places = clients.iter().enumerate().map(|(place, client)| (client.as_ref(), place)).collect();
+        Self { clients, places, all: clients.iter().map(|_| Vec::new()).collect() }
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = Vec<&'a str>> + use<'a, T> {
+        self.clients.chunks(CLIENTS_PER_STATEMENT_MAX).map(|chunk| chunk.iter().map(AsRef::as_ref).collect())
+    }
+
+    fn push(&mut self, row: &QueryResult, one: T) -> Result<()> {
+        let owner = get::<String>(row, "owner")?;
+        if let Some(rows) = self.places.get(owner.as_str()).and_then(|place| self.all.get_mut(*place)) {
+            rows.push(one);
+        }
+        Ok(())
+    }
+}
+
+/// Of each client: current facts and deletions, then superseded ones of what still is this client's.
+pub(super) async fn events<C: ConnectionTrait>(db: &C, clients: &[Arc<str>]) -> Result<Vec<Vec<StoredEvent>>> {
+    let backend = db.get_database_backend();
+    let mut each = Each::new(clients);
+    for chunk in each.chunks() {
+        let mut sql = Sql::new(backend, "SELECT r.client AS owner, ");
+        sql.push(EVENT).push(" FROM resource r WHERE r.client IN ").bind_list(&chunk);
+        sql.push(" AND (r.event IS NOT NULL OR r.deleted <> 0) UNION ALL SELECT s.client AS owner, ");
+        sql.push(SHARED_EVENT).push(" FROM sharer s JOIN resource r ON r.rid = s.rid WHERE s.client IN ");
+        sql.bind_list(&chunk).push(" AND s.current = 1 ORDER BY 1, 2, 3");
+        for row in sql.all(db).await? {
+            each.push(&row, event(&row, true)?)?;
+        }
+        let mut sql = Sql::new(backend, "SELECT r.client AS owner, ");
+        sql.push(EVENT).push(" FROM history r JOIN resource now ON now.rid = r.rid WHERE r.client IN ");
+        sql.bind_list(&chunk).push(" AND r.event IS NOT NULL AND (now.client = r.client OR r.client IN (");
+        sql.push(STILL_SHARES).push(")) UNION ALL SELECT s.client AS owner, ").push(SHARED_EVENT);
+        sql.push(" FROM sharer s JOIN history r ON r.rid = s.rid AND r.version = s.version");
+        sql.push(" JOIN resource now ON now.rid = r.rid WHERE s.client IN ").bind_list(&chunk);
+        sql.push(" AND s.current = 0 AND (now.client = s.client OR s.client IN (");
+        sql.push(STILL_SHARES).push(")) ORDER BY 1, 2, 3, 4");
+        for row in sql.all(db).await? {
+            each.push(&row, event(&row, false)?)?;
+        }
+    }
+    Ok(each.all)
 }
 
 /// As `EVENT`, with the fact as it is for the client of `sharer s`.
@@ -89,6 +124,9 @@ pub(super) async fn events_of<C: ConnectionTrait>(db: &C, kind: Kind) -> Result<
     sql.push(" AND r.event IS NOT NULL AND r.deleted = 0 ORDER BY r.id");
     sql.all(db).await?.iter().map(|row| event(row, true)).collect()
 }
+
+/// Asked for at a time.
+const CLIENTS_PER_STATEMENT_MAX: usize = 32;
 
 /// Where clients are named.
 const CLIENT_TABLES: [&str; 2] = ["resource", "sharer"];

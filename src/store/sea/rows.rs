@@ -2,7 +2,7 @@
 
 use super::error::{broken, failed};
 use super::layout::kind_name;
-use crate::store::{Head, Key, Kind, Method, Result, StoredEvent, Version};
+use crate::store::{Head, Key, Kind, Mark, Method, Result, StoredEvent, Version};
 use jiff::Timestamp;
 use sea_orm::{QueryResult, TryGetable};
 use std::sync::Arc;
@@ -67,8 +67,18 @@ pub(super) fn version(row: &QueryResult) -> Result<Version> {
 pub(super) const HEAD: &str =
     "r.rid, r.kind, r.id, r.version, r.last_version, r.sender_updated, r.deleted, r.client, r.hash, r.json";
 
+fn hash(row: &QueryResult) -> Result<[u8; 16]> {
+    get::<Vec<u8>>(row, "hash")?.try_into().map_err(|_| broken("a row has a hash of another length"))
+}
+
+pub(super) const MARK: &str = "r.kind, r.id, r.version, r.hash, r.status";
+
+pub(super) fn mark(row: &QueryResult) -> Result<Mark> {
+    let status = get::<Option<String>>(row, "status")?.map(Into::into);
+    Ok(Mark { key: key(row)?, version: number(row, "version")?, hash: hash(row)?, status })
+}
+
 pub(super) fn head(row: &QueryResult) -> Result<Head> {
-    let hash = get::<Vec<u8>>(row, "hash")?;
     Ok(Head {
         key: key(row)?,
         version: number(row, "version")?,
@@ -76,7 +86,7 @@ pub(super) fn head(row: &QueryResult) -> Result<Head> {
         sender_updated: get::<Option<i64>>(row, "sender_updated")?.map(time).transpose()?,
         deleted: get::<i16>(row, "deleted")? != 0,
         client: get::<Option<String>>(row, "client")?.map(Into::into),
-        hash: hash.try_into().map_err(|_| broken("a row has a hash of another length"))?,
+        hash: hash(row)?,
         json: text(row, "json")?,
     })
 }

@@ -7,7 +7,7 @@ use super::rows::{HEAD, head};
 use super::sql::Sql;
 use super::write::{self, Memory, select_locked};
 use super::{jobs, search};
-use crate::store::{Head, Job, Key, Kind, Put, Query, Result, Tx};
+use crate::store::{End, Head, Job, Key, Kind, Put, Query, Result, Tx};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, QueryResult};
@@ -129,13 +129,6 @@ impl Tx for SeaTx {
         })
     }
 
-    async fn client_heads(&mut self, client: &str, kinds: &[Kind]) -> Result<Vec<Head>> {
-        noting_failure!(self, {
-            let rows = super::read::client_heads(self.session.db()?, client, kinds, true).await?;
-            remembered(&mut self.memory, &rows)
-        })
-    }
-
     async fn put(&mut self, puts: Vec<Put>) -> Result<()> {
         noting_failure!(self, {
             self.puts += puts.len();
@@ -166,8 +159,8 @@ impl Tx for SeaTx {
         })
     }
 
-    async fn finish(&mut self, jobs: &[(Job, Option<Timestamp>)]) -> Result<()> {
-        noting_failure!(self, jobs::finish(self.session.writing().await?, jobs).await)
+    async fn finish(&mut self, ends: &[End]) -> Result<()> {
+        noting_failure!(self, jobs::finish(self.session.writing().await?, ends).await)
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {

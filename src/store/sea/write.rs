@@ -54,6 +54,16 @@ const HISTORY_COLUMNS: &str = "rid, version, kind, updated, sender_updated, dele
 
 /// Rows of resources by key, in the order of their keys; on PostgreSQL locked until the transaction ends.
 pub(super) async fn select_locked<C: ConnectionTrait>(db: &C, columns: &str, keys: &[Key]) -> Result<Vec<QueryResult>> {
+    select_keys(db, columns, keys, true).await
+}
+
+/// The same, locked or not.
+pub(super) async fn select_keys<C: ConnectionTrait>(
+    db: &C,
+    columns: &str,
+    keys: &[Key],
+    locked: bool,
+) -> Result<Vec<QueryResult>> {
     let backend = db.get_database_backend();
     let mut keys = keys.to_vec();
     keys.sort();
@@ -68,7 +78,7 @@ pub(super) async fn select_locked<C: ConnectionTrait>(db: &C, columns: &str, key
         }
         sql.push(") SELECT ").push(columns);
         sql.push(" FROM k JOIN resource r ON r.kind = k.kind AND r.id = k.id");
-        if sql.is_postgres() {
+        if locked && sql.is_postgres() {
             sql.push(" ORDER BY r.kind, r.id FOR UPDATE OF r");
         }
         rows.extend(sql.all(db).await?);

@@ -8,6 +8,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use ring::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -66,6 +67,35 @@ pub fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
+/// Where people sign in to apps: `p1` is who they choose.
+struct Desk {
+    url: String,
+    signer: Signer,
+    /// code → what was asked for
+    codes: Mutex<HashMap<String, HashMap<String, String>>>,
+}
+
+async fn authorize(desk: web::Data<Desk>, asked: web::Query<HashMap<String, String>>) -> HttpResponse {
+    let code = uuid::Uuid::new_v4().to_string();
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("code", &code)
+        .append_pair("state", &asked["state"])
+        .finish();
+    let back = format!("{}?{query}", asked["redirect_uri"]);
+    desk.codes.lock().expect("codes").insert(code, asked.into_inner());
+    HttpResponse::Found().insert_header(("location", back)).finish()
+}
+
+async fn token(desk: web::Data<Desk>, form: web::Form<HashMap<String, String>>) -> HttpResponse {
+    let asked = desk.codes.lock().expect("codes").remove(&form["code"]).expect("a code of ours");
+    assert_eq!(BASE64.encode(Sha256::digest(&form["code_verifier"])), asked["code_challenge"]);
+    assert_eq!(form["redirect_uri"], asked["redirect_uri"]);
+    let claims = json!({"iss": desk.url, "aud": asked["aud"], "exp": now() + 300, "sub": "someone",
+        "client_id": asked["client_id"], "scope": asked["scope"], "patient": "p1"});
+    json_answer(&json!({"access_token": desk.signer.sign(&claims), "token_type": "Bearer", "expires_in": 300,
+        "scope": asked["scope"], "patient": "p1"}))
+}
+
 pub struct Issuer {
     pub url: String,
     keys: Arc<Mutex<Vec<Value>>>,
@@ -89,6 +119,7 @@ impl Issuer {
         let opaque: Arc<Mutex<HashMap<String, Value>>> = Arc::default();
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
         let (known, askers) = (Arc::clone(&opaque), Arc::clone(&asked));
+        let desk = Arc::new(Desk { url: url.clone(), signer: signers[0].clone(), codes: Mutex::default() });
         let server = elsewhere::serve(listener, move |service| {
             let document = json!({"issuer": own, "jwks_uri": format!("{own}/jwks"),
                 "authorization_endpoint": format!("{own}/authorize"), "token_endpoint": format!("{own}/token")});
@@ -121,6 +152,9 @@ impl Issuer {
                 std::future::ready(answer)
             };
             service
+                .app_data(web::Data::from(Arc::clone(&desk)))
+                .route("/authorize", web::get().to(authorize))
+                .route("/token", web::post().to(token))
                 .route("/introspect", web::post().to(introspect))
                 .route("/.well-known/openid-configuration", web::get().to(described))
                 .route("/jwks", web::get().to(set));

@@ -2,6 +2,7 @@
 //! Each test runs on SQLite, and again on PostgreSQL where that is installed.
 
 mod agreement;
+mod apps;
 mod as_in_life;
 mod attacks;
 mod bad_input;

@@ -9,7 +9,7 @@ use ring::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 
 /// A private key, as an operator has it.
-fn private(kid: &str) -> Value {
+pub fn private(kid: &str) -> Value {
     let random = ring::rand::SystemRandom::new();
     let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &random).expect("a key");
     // d is at 35 of the PKCS#8 document, the point at its end.

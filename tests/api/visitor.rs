@@ -4,6 +4,10 @@ use crate::ehr::{Asked, Ehr};
 use crate::server::{Answer, Backend, Place, Server};
 use reqwest::{Method, redirect};
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Reading an EHR ends by itself after 90 s, and checking what is missing after 30 more.
+const READ_WITHIN: Duration = Duration::from_secs(150);
 
 /// A browser, as far as it matters: cookies, no redirects.
 pub struct Browser {
@@ -76,12 +80,14 @@ impl Browser {
 
     /// The page once the EHR has been read.
     pub async fn page(&mut self, path: &str) -> Answer {
-        for _ in 0..200 {
+        // By time, not by tries: a launch reads a hundred pages, which takes a loaded machine longer than our looks.
+        let began = Instant::now();
+        while began.elapsed() < READ_WITHIN {
             let answer = self.get(path).await;
             if answer.header("refresh").is_empty() {
                 return answer;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("reading the EHR does not end");
     }

@@ -1,7 +1,7 @@
 //! Load as it comes over time: findings lag beside a steady push, and a long mixed day with broken requests in it.
 
 use crate::asking::{Answer, Ask, Asker, Measured, heading};
-use crate::own::resident_mb;
+use crate::own::{anonymous_mb, resident_mb};
 use crate::speed::{CROWD, posts};
 use crate::{Options, Target, support};
 use serde_json::{Value, json};
@@ -116,7 +116,7 @@ pub async fn soak(options: &Options, target: &Target) {
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / options.rate as f64));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut dice = Dice(DAY_SEED);
-    println!("  minute  MB resident  requests  broken  shed  wrong  pending  slowest ms  assessed");
+    println!("  minute  MB resident   MB own  requests  broken  shed  wrong  pending  slowest ms  assessed");
     while began.elapsed() < Duration::from_secs(options.seconds) {
         ticks.tick().await;
         if known.len() < 2 || dice.roll(NEW) == 0 {
@@ -166,9 +166,10 @@ impl Tally {
         let assessed = asker.metric("tautline_assessments_total ").await.unwrap_or_default();
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         println!(
-            "{:>8.1}{:>13.1}{:>10}{:>8}{:>6}{:>7}{pending:>9}{:>12.1}{assessed:>10}",
+            "{:>8.1}{:>13.1}{:>9.1}{:>10}{:>8}{:>6}{:>7}{pending:>9}{:>12.1}{assessed:>10}",
             began.elapsed().as_secs_f64() / 60.0,
             resident_mb(pids),
+            anonymous_mb(pids),
             read(&self.good),
             read(&self.broken),
             read(&self.shed),

@@ -4,7 +4,7 @@ use crate::asking::{Ask, Asker, heading};
 use crate::speed::{CROWD, posts};
 use crate::{Options, Target, support};
 use sea_orm::{ConnectionTrait, Database};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Instant;
 use tautline::cli::simulate;
 
@@ -85,24 +85,41 @@ pub async fn backlog(options: &Options, target: &Target) {
         slots as f64 / options.clients as f64,
         rate(options.clients as f64, began)
     );
+    let db = Database::connect(place.url.as_str()).await.expect("the database");
+    let now = jiff::Timestamp::now;
+    let due = async |how: &str| {
+        let sql = format!("UPDATE job SET generation = generation + 1, due = {}{how}", now().as_microsecond());
+        db.execute_unprepared(&sql).await.expect("everybody is due");
+    };
+    looked_at(asker, "no fact came, nothing else changed", due(", assessed = assessed + 1")).await;
+    let form = json!({"resourceType": "Questionnaire", "id": "q", "url": "http://example.org/q", "status": "active"});
+    let pushed = async || drop(asker.well(0, &Ask::post("", support::transaction(std::slice::from_ref(&form)))).await);
+    looked_at(asker, "a measure came that none of them uses", pushed()).await;
+    looked_at(asker, "facts may have come: all assessed, findings the same", due(", assessed = NULL")).await;
+}
+
+/// Makes everybody due, and says how soon all have been looked at.
+async fn looked_at(asker: &Asker, what: &str, due: impl Future<Output = ()>) {
     let figures = async || {
         let metric = async |name| asker.metric(name).await.unwrap_or_default();
-        (metric("tautline_assessments_total ").await, metric("tautline_findings_written_total ").await)
+        let looked_at = metric("tautline_assessments_total ").await;
+        (looked_at, metric("tautline_assessments_stood_total ").await, metric("tautline_findings_written_total ").await)
     };
     let before = figures().await;
-    let db = Database::connect(place.url.as_str()).await.expect("the database");
-    let due = format!("UPDATE job SET generation = generation + 1, due = {}", jiff::Timestamp::now().as_microsecond());
-    db.execute_unprepared(&due).await.expect("everybody is due");
+    due.await;
     let began = Instant::now();
+    // A write makes due a moment later.
+    tokio::time::sleep(std::time::Duration::from_millis(60)).await;
     while asker.metric("tautline_jobs_pending ").await != Some(0.0) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let seconds = began.elapsed().as_secs_f64();
     let after = figures().await;
     println!(
-        "assessed anew: {:.0} clients in {seconds:.2} s, {:.0} clients/s; {:.0} findings written",
+        "{what}: {:.0} clients in {seconds:.2} s, {:.0} clients/s; {:.0} of them passed over, {:.0} findings written",
         after.0 - before.0,
         (after.0 - before.0) / seconds,
-        after.1 - before.1
+        after.1 - before.1,
+        after.2 - before.2
     );
 }

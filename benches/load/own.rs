@@ -85,9 +85,18 @@ impl Drop for Own {
 
 /// Resident memory of these processes, MB.
 pub fn resident_mb(pids: &[u32]) -> f64 {
+    memory_mb(pids, "VmRSS:")
+}
+
+/// Without what is mapped from files, which the system takes back when it wants: MB.
+pub fn anonymous_mb(pids: &[u32]) -> f64 {
+    memory_mb(pids, "RssAnon:")
+}
+
+fn memory_mb(pids: &[u32], what: &str) -> f64 {
     let one = |pid: &u32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(what))?;
         line.split_whitespace().next()?.parse::<f64>().ok()
     };
     pids.iter().filter_map(one).sum::<f64>() / 1024.0

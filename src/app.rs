@@ -29,6 +29,10 @@ const DRAIN_SECONDS: u64 = 20;
 /// Time a client may take to send a request's head, seconds.
 const HEAD_SECONDS: u64 = 10;
 
+/// How long a connection stays open for a next request: longer than the minute after which the usual proxies and clients
+/// let go of an idle one by themselves. Whoever ends it first while the other sends leaves a request without an answer.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
 /// How long a client may leave what is sent to it unread. The sockets of the connections inherit it.
 const UNREAD_MAX: Duration = Duration::from_secs(30);
 
@@ -133,19 +137,20 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     let secret = clock.new_id();
     let flags = api::flags::Keeper::default();
     let bulk = api::bulk::Jobs::new(tokio::runtime::Handle::current());
-    let state = web::Data::new(State { config, pipeline, metrics, smart, trail, bulk, flags, started, secret });
+    let bodies = Default::default();
+    let state = web::Data::new(State { config, pipeline, metrics, smart, trail, bulk, bodies, flags, started, secret });
     let flags = tokio::spawn(api::flags::run(state.clone(), stopping));
     let shared = state.clone();
     let server = HttpServer::new(move || {
         App::new()
             .app_data(shared.clone())
-            .app_data(web::PayloadConfig::new(api::BODY_BYTES_MAX))
             .wrap(actix_web::middleware::Compress::default())
             .wrap(api::respond::unless_said())
             .wrap_fn(|request, service| service.call(request).map_ok(api::patience::watched))
             .configure(api::configure)
     })
     .on_connect(api::patience::on_connect)
+    .keep_alive(KEEP_ALIVE)
     .client_request_timeout(Duration::from_secs(HEAD_SECONDS))
     .shutdown_timeout(DRAIN_SECONDS)
     .disable_signals();

@@ -95,7 +95,7 @@ impl Asker {
         let status = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
         let body = match answer {
             Ok(answer) => answer.text().await.unwrap_or_default(),
-            Err(_) => String::new(),
+            Err(error) => format!("{error:?}"),
         };
         Answer { status, body, took: began.elapsed() }
     }

@@ -1,6 +1,7 @@
 //! HTTP under `/fhir` as a [`Request`] of the table, and its answer back.
 
 use super::access::Access;
+use super::bodies::Held;
 use super::format;
 use super::rest::{self, Prefer, Request, Return, Source};
 use super::{BODY_BYTES_MAX, State, respond};
@@ -12,9 +13,11 @@ use crate::fhir::bundle::{Target, Verb, pairs};
 use crate::fhir::outcome::{Issue, IssueType};
 use crate::fhir::{check, xml};
 use crate::store::StoreError;
+use actix_web::dev::Decompress;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
-use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -104,10 +107,12 @@ async fn carry(state: &State, access: &Access, http: &HttpRequest, payload: web:
     target.query = pairs(http.query_string());
     let verb = verb(http.method())?;
     let mut source = None;
+    // Until it is answered.
+    let _held;
     let body = match verb {
         Verb::Post if target.path.last().is_some_and(|last| last == "_search") => {
             format::is_form(headers)?;
-            let form = body(http, payload).await?;
+            let (form, _held) = body(state, http, payload).await?;
             target.query.extend(pairs(&String::from_utf8_lossy(&form)));
             None
         }
@@ -116,7 +121,8 @@ async fn carry(state: &State, access: &Access, http: &HttpRequest, payload: web:
             return Err(StoreError::Busy.into());
         }
         Verb::Post | Verb::Put | Verb::Patch => {
-            let bytes = body(http, payload).await?;
+            let (bytes, held) = body(state, http, payload).await?;
+            _held = held;
             if bytes.is_empty() && target.path.last().is_some_and(|last| last.starts_with('$')) {
                 None
             } else {
@@ -176,28 +182,41 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// The whole body, decompressed, within its limits of size and slowness.
-pub(super) async fn body(http: &HttpRequest, payload: web::Payload) -> Result<web::Bytes> {
+/// The whole body, decompressed, within its limits of size and slowness, and its share of what all may take.
+pub(super) async fn body(state: &State, http: &HttpRequest, payload: web::Payload) -> Result<(web::Bytes, Held)> {
     if let Some(encoding) = text(http.headers(), header::CONTENT_ENCODING)
         && !["gzip", "x-gzip", "deflate", "identity", ""].contains(&encoding.trim().to_ascii_lowercase().as_str())
     {
         let text = "Bodies may be sent plain or with Content-Encoding gzip.";
         return Err(Error::new(IssueType::NotSupported, text).with_status(415));
     }
-    let (mut payload, cut) = sender::paced(payload.into_inner());
-    match web::Bytes::from_request(http, &mut payload).await {
-        Err(_) if cut.load(Ordering::Relaxed) => {
-            Err(Error::new(IssueType::Timeout, "The body took too long to arrive.").with_status(408))
-        }
-        Err(error) if error.as_response_error().status_code() == 413 => {
-            let text = format!("The body is larger than {} MB.", BODY_BYTES_MAX / (1024 * 1024));
-            Err(Error::new(IssueType::TooLong, text))
-        }
-        Err(_) => {
-            Err(Error::new(IssueType::Structure, "The body did not arrive whole, or is not the gzip it claims to be."))
-        }
-        Ok(bytes) => Ok(bytes),
+    let too_long = || {
+        let text = format!("The body is larger than {} MB.", BODY_BYTES_MAX / (1024 * 1024));
+        Error::new(IssueType::TooLong, text)
+    };
+    let announced = text(http.headers(), header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
+        return Err(too_long());
     }
+    let (payload, cut) = sender::paced(payload.into_inner());
+    let mut arriving = Decompress::from_headers(payload, http.headers());
+    let (mut bytes, mut held) = (web::BytesMut::new(), state.bodies.another());
+    while let Some(chunk) = arriving.next().await {
+        let chunk = chunk.map_err(|_| {
+            if cut.load(Ordering::Relaxed) {
+                Error::new(IssueType::Timeout, "The body took too long to arrive.").with_status(408)
+            } else {
+                let text = "The body did not arrive whole, or is not the gzip it claims to be.";
+                Error::new(IssueType::Structure, text)
+            }
+        })?;
+        if bytes.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(too_long());
+        }
+        held.grow(chunk.len())?;
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok((bytes.freeze(), held))
 }
 
 fn prefer(headers: &HeaderMap) -> Prefer {

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod audit;
 mod auth;
+pub mod bodies;
 pub mod bulk;
 pub mod claim;
 mod discovery;
@@ -43,6 +44,7 @@ pub struct State {
     pub smart: Smart,
     pub trail: audit::Trail,
     pub bulk: bulk::Jobs,
+    pub bodies: bodies::Bodies,
     pub flags: flags::Keeper,
     /// When this process started: the CapabilityStatement's date.
     pub started: Timestamp,

@@ -28,7 +28,7 @@ pub fn shuffled(resources: &[Value], seed: u64) -> Vec<Value> {
 }
 
 /// By id: what is said (not entered in error), without what depends on the moment of publishing.
-async fn said(server: &Server) -> (BTreeMap<String, Value>, Counted) {
+pub async fn said(server: &Server) -> (BTreeMap<String, Value>, Counted) {
     let (mut out, mut counted) = (BTreeMap::new(), Counted::default());
     for kind in ["Flag", "Observation", "Provenance"] {
         for mut finding in server.all(&format!("{kind}?_count=500")).await {
@@ -51,7 +51,7 @@ async fn said(server: &Server) -> (BTreeMap<String, Value>, Counted) {
 }
 
 #[derive(Debug, Default)]
-struct Counted {
+pub struct Counted {
     /// Versions of all findings, superseded ones included.
     writes: u64,
     findings: u64,

@@ -30,6 +30,7 @@ mod judgements;
 mod launch;
 mod launch_context;
 mod launch_groups;
+mod model;
 mod moving;
 mod negotiation;
 mod older;

@@ -5,6 +5,8 @@ use reqwest::Method;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use serde_json::json;
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 /// Writers that may wait, by our own promise.
 const WAITING_MAX: usize = 256;
@@ -42,7 +44,12 @@ async fn beyond_its_capacity_it_sheds_and_keeps_what_it_accepted(backend: Backen
     let server = Server::start(&place).await;
     let lock = hold(backend, &place).await;
     let let_go = async {
-        tokio::time::sleep(STILL).await;
+        // Whoever reads does not wait behind those who write.
+        tokio::time::sleep(STILL / 2).await;
+        let began = Instant::now();
+        server.get("/fhir/Patient/none").await.expect(404);
+        assert!(began.elapsed() < REFUSED_WITHIN, "read after {:?}", began.elapsed());
+        tokio::time::sleep(STILL / 2).await;
         lock.execute_unprepared("ROLLBACK").await.expect("let go");
     };
     let write = async |n: usize| {
@@ -76,5 +83,57 @@ async fn beyond_its_capacity_it_sheds_and_keeps_what_it_accepted(backend: Backen
     assert!(metrics.contains("tautline_writers 0\n"), "{metrics}");
     let written = metrics.lines().find_map(|line| line.strip_prefix("tautline_resources_written_total ")?.parse().ok());
     assert!(written >= Some(WRITERS - refused), "{metrics}");
+    server.stop().await;
+}
+
+/// Bodies that arrive hold memory: when all that they may take is taken, what comes is refused at once, and a sender who
+/// goes lets go of his share.
+#[actix_web::test]
+async fn bodies_beyond_what_they_may_take_are_refused() {
+    const HALF_SENT: usize = 64 * 1024 * 1024 - 1024;
+    let place = Place::new(Backend::Sqlite).await.expect("SQLite");
+    let server = Server::start(&place).await;
+    let send = async || {
+        let address = server.base.trim_start_matches("http://").to_owned();
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        let head = "POST /fhir/Patient HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/fhir+json\r\n";
+        stream.write_all(format!("{head}Content-Length: {}\r\n\r\n", HALF_SENT + 1).as_bytes()).await.expect("sent");
+        let piece = vec![b' '; 1024 * 1024];
+        for at in (0..HALF_SENT).step_by(piece.len()) {
+            stream.write_all(&piece[..piece.len().min(HALF_SENT - at)]).await.expect("sent");
+        }
+        stream
+    };
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(send().await);
+    }
+    let long = format!("{}{{\"resourceType\": \"Patient\", \"id\": \"long\"}}", " ".repeat(1024 * 1024));
+    let put = async |id: &str, body: String| {
+        let headers = [("content-type", "application/fhir+json")];
+        server.send(Method::PUT, &format!("/fhir/Patient/{id}"), &headers, Some(body.into_bytes())).await
+    };
+    // What was sent may still be on its way.
+    let mut refused = put("long", long.clone()).await;
+    for _ in 0..200 {
+        if refused.status == 503 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        refused = put("long", long.clone()).await;
+    }
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "1"));
+    assert_eq!(refused.issues()[0].0, "transient");
+    put("short", json!({"resourceType": "Patient", "id": "short"}).to_string()).await.expect(201);
+    drop(held);
+    let mut taken = put("long", long.clone()).await;
+    for _ in 0..200 {
+        if taken.status != 503 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        taken = put("long", long.clone()).await;
+    }
+    assert!(taken.status.is_success(), "{}", taken.text);
     server.stop().await;
 }

@@ -5,6 +5,7 @@ use super::jobs::{Job, OneFile, Part};
 use super::{accepted, must_respond_async, system, trace};
 use crate::api::State;
 use crate::api::access::Access;
+use crate::api::bodies::Held;
 use crate::api::http::body;
 use crate::error::{Error, Result};
 use crate::fhir::bundle::{deletions, unpack};
@@ -29,12 +30,12 @@ pub async fn kick_off(state: &Data<State>, http: &HttpRequest, payload: Payload)
         let text = "$import takes the NDJSON itself as its body (Content-Type application/fhir+ndjson, gzip or plain); this server fetches nothing from a URL.";
         return Err(Error::new(IssueType::NotSupported, text).with_status(415));
     }
-    let bytes = body(http, payload).await?;
+    let body = body(state, http, payload).await?;
     let line = format!("{}{}", state.config.base_url, http.uri().path());
     let access = Arc::new(access);
     let job = state.bulk.start(&access, line, state.pipeline.clock.as_ref())?;
     trace(state, &access, http, 202).await?;
-    state.bulk.run(&job, run(state.clone(), Arc::clone(&access), Arc::clone(&job), bytes));
+    state.bulk.run(&job, run(state.clone(), Arc::clone(&access), Arc::clone(&job), body));
     Ok(accepted(state, &job))
 }
 
@@ -42,7 +43,7 @@ async fn run(
     state: Data<State>,
     access: Arc<Access>,
     job: Arc<Job>,
-    bytes: Bytes,
+    (bytes, _held): (Bytes, Held),
 ) -> Result<(Vec<OneFile>, Option<Value>)> {
     let mut loaded = Loaded::default();
     let mut told: Vec<(Place, Issue)> = Vec::new();

@@ -118,7 +118,7 @@ async fn kick_off(state: &Data<State>, http: &HttpRequest, payload: web::Payload
     must_respond_async(http)?;
     let mut pairs = crate::fhir::bundle::pairs(http.query_string());
     if http.method() == actix_web::http::Method::POST {
-        let bytes = body(http, payload).await?;
+        let (bytes, _held) = body(state, http, payload).await?;
         if !bytes.is_empty() {
             pairs.extend(parameters(&check::parse(&bytes, check::Limits::default()).map_err(Error::from)?)?);
         }

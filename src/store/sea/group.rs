@@ -40,7 +40,7 @@ pub(super) const WRITERS_MAX: usize = 256;
 /// How long a commit may take: a disk that stands still.
 const COMMIT_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long a writer waits for its turn.
-const TURN_WAIT_MAX: Duration = Duration::from_secs(30);
+pub(super) const TURN_WAIT_MAX: Duration = Duration::from_secs(30);
 
 type Outcome = std::result::Result<(), Cause>;
 

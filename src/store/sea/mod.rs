@@ -43,7 +43,7 @@ use crate::store::{
 use async_trait::async_trait;
 use bell::Bell;
 use error::{broken, failed, unavailable};
-use group::{Crowd, InCrowd, WRITERS_MAX, Who, Writer};
+use group::{Crowd, InCrowd, TURN_WAIT_MAX, WRITERS_MAX, Who, Writer};
 use jiff::Timestamp;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait as _};
 use sql::Sql;
@@ -59,6 +59,9 @@ use tx::{Guest, SeaTx, Session};
 const CLAIM_PATIENCE: Duration = Duration::from_millis(50);
 /// How long they go first where what is old is forgotten.
 const FORGET_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Connections to PostgreSQL that no writer takes: what is read while many write.
+const READERS_MIN: usize = 2;
 
 /// How to open a database.
 #[derive(Clone, Debug)]
@@ -106,11 +109,14 @@ pub async fn connect_with(options: ConnectOptions) -> Result<Arc<dyn Store>> {
     let longest = Mutex::new(write::longest(&readers).await?);
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let behind = Arc::new(Semaphore::new((processors / 2).max(1)));
+    let ours = behind.available_permits() + READERS_MIN;
+    let turns = Arc::new(Semaphore::new((options.connections_max as usize).saturating_sub(ours).max(1)));
     let inner = Inner {
         readers,
         writer,
         crowd,
         behind,
+        turns,
         bell: Bell::new(),
         connections_max: options.connections_max,
         written: AtomicU64::new(0),
@@ -149,6 +155,8 @@ struct Inner {
     connections_max: u32,
     /// On PostgreSQL: our own writers side by side leave half of the processors to requests.
     behind: Arc<Semaphore>,
+    /// On PostgreSQL: requests that write wait here and not for a connection, so that those who read find one.
+    turns: Arc<Semaphore>,
     /// Rows that this process has written.
     written: AtomicU64,
     /// Versions that requests have written.
@@ -193,7 +201,13 @@ impl SeaStore {
             Some(writer) => Ok(Session::Sqlite(writer.begin(who).await?)),
             None => {
                 let guest = match who {
-                    Who::Request => Guest::Request(InCrowd::new(&self.inner.crowd)?),
+                    Who::Request => {
+                        let crowd = InCrowd::new(&self.inner.crowd)?;
+                        let turn = Arc::clone(&self.inner.turns).acquire_owned();
+                        let turn = tokio::time::timeout(TURN_WAIT_MAX, turn).await;
+                        let turn = turn.map_err(|_| unavailable("the writer's turn did not come in time"))?;
+                        Guest::Request(crowd, turn.map_err(|_| unavailable("nobody writes any more"))?)
+                    }
                     Who::Ourselves(patience) => {
                         self.inner.crowd.pass(patience).await;
                         let behind = Arc::clone(&self.inner.behind).acquire_owned().await;

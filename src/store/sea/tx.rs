@@ -24,7 +24,7 @@ pub(super) enum Session {
 /// Who has the transaction, until it ends.
 #[expect(dead_code, reason = "held for its end")]
 pub(super) enum Guest {
-    Request(InCrowd),
+    Request(InCrowd, OwnedSemaphorePermit),
     Ourselves(OwnedSemaphorePermit),
 }
 
@@ -83,7 +83,7 @@ impl Session {
     fn is_a_requests(&self) -> bool {
         match self {
             Session::Sqlite(turn) => turn.is_a_requests(),
-            Session::Postgres(_, guest) => matches!(guest, Guest::Request(_)),
+            Session::Postgres(_, guest) => matches!(guest, Guest::Request(..)),
         }
     }
 

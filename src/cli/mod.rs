@@ -109,7 +109,7 @@ struct SimulateArgs {
     clients: usize,
     #[arg(long, default_value_t = 1, env = "TAUTLINE_SEED")]
     seed: u64,
-    /// How the clients come to be: strain, regimes, chain or matched
+    /// How the clients come to be: strain, regimes, chain, matched or mixed
     #[arg(long, default_value = "strain", env = "TAUTLINE_GENERATOR")]
     generator: simulate::Generator,
     /// Folder for resources.ndjson and labels.ndjson

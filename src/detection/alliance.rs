@@ -75,6 +75,19 @@ mod tests {
     use super::*;
     use crate::detection::Constants;
 
+    /// Practice makes faster: the mean follows by a quarter at least, however many values came before.
+    #[test]
+    fn a_mean_can_follow_practice() {
+        let after_twenty = |follow: f64| {
+            let mut own = OwnMean::default();
+            (0..20).for_each(|_| own.learn(10.0, 1.0, follow));
+            own.learn(6.0, 1.0, follow);
+            own.mean
+        };
+        assert!((after_twenty(0.25) - 9.0).abs() < 1e-9);
+        assert!((after_twenty(0.0) - (10.0 - 4.0 / 21.0)).abs() < 1e-9);
+    }
+
     /// By hand: mean 38 after four values; 34.2 is 2 sd below; d_W = .3·4/4.958 = 0.24203; L_W = 0.48407 − 0.02929 = 0.45478.
     #[test]
     fn a_drop_of_two_deviations_on_the_srs() {

@@ -44,7 +44,7 @@ mod worked;
 pub use constants::Constants;
 
 /// Version of the model: findings carry it.
-pub const MODEL: &str = "1.3";
+pub const MODEL: &str = "1.4";
 
 use crate::domain::{Course, Timeline};
 use jiff::Timestamp;

@@ -197,6 +197,18 @@ mod tests {
         assert_eq!(last(&[[0.0; 9], [0.0; 9], [1.0; 9]]), RomOutcome::Complete);
     }
 
+    /// Weekly for twelve steps, then every fourth: nine later it is usual, and not missed at the second step.
+    #[test]
+    fn the_usual_gap_is_that_of_the_last_eight() {
+        let mut habit = Habit::default();
+        let steps: Vec<u32> = (0..12).chain((1..=9).map(|n| 11 + 4 * n)).collect();
+        for step in &steps {
+            habit.remember(&phq9(VARIED), *step, false, Timestamp::UNIX_EPOCH);
+        }
+        let (c, last) = (RomConstants::default(), steps[steps.len() - 1]);
+        assert!(!habit.missed(last + 2, &c) && habit.missed(last + 5, &c));
+    }
+
     /// Nothing the matter on any question is good news, and the worst on every one is not carelessness.
     #[test]
     fn the_best_and_the_worst_answers_may_be_alike() {

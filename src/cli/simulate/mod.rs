@@ -44,10 +44,13 @@ pub enum Generator {
     Chain,
     /// A chain whose traces come later, matched to what others report.
     Matched,
+    /// The same with ruptures of two sorts, plain and faint.
+    Mixed,
 }
 
 impl Generator {
-    pub const ALL: [Generator; 4] = [Generator::Strain, Generator::Regimes, Generator::Chain, Generator::Matched];
+    pub const ALL: [Generator; 5] =
+        [Generator::Strain, Generator::Regimes, Generator::Chain, Generator::Matched, Generator::Mixed];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -55,6 +58,7 @@ impl Generator {
             Generator::Regimes => "regimes",
             Generator::Chain => "chain",
             Generator::Matched => "matched",
+            Generator::Mixed => "mixed",
         }
     }
 
@@ -63,7 +67,8 @@ impl Generator {
             Generator::Strain => strain::life(chance, patient),
             Generator::Regimes => regimes::life(chance, patient),
             Generator::Chain => chain::life(chance, patient),
-            Generator::Matched => matched::life(chance, patient),
+            Generator::Matched => matched::life(chance, patient, &matched::MATCHED),
+            Generator::Mixed => matched::life(chance, patient, &matched::MIXED),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::detection::laws::records::gad7;
+use crate::domain::AttendanceOutcome as Came;
 
 /// A gap beyond one interval is a break: with nothing in it, it moves the state no further than a week does.
 #[test]
@@ -159,4 +160,147 @@ fn a_longer_gap_by_itself_says_nothing() {
     let (gap, planned) = (say(false, Some(HOUR)), say(false, None));
     assert_eq!(gap.seen.spacing_days, Some(21.0));
     assert!(gap.probability > planned.probability);
+}
+
+/// Weekly for six sessions, then three gaps of this many days each, booked at the session before, homework never done.
+fn spaced_out(kept: i64, days: i64) -> Vec<Option<f64>> {
+    let mut client = Client::new();
+    let mut start = 0;
+    for n in 0..kept + 3 {
+        let mut slot = slot(&format!("a{n:02}"), start, KEPT);
+        slot.booked = (n >= kept).then(|| at(start - days * DAY + HOUR));
+        client.t.slots.push(slot);
+        client.t.homework.push(homework(&format!("h{n:02}"), start + HOUR, Some(start + DAY), None));
+        start += if n + 1 >= kept { days * DAY } else { WEEK };
+    }
+    client.until(start).steps.iter().map(|step| step.seen.spacing_days).collect()
+}
+
+#[test]
+fn sessions_further_apart_are_told_once_and_against_two_gaps() {
+    assert_eq!(spaced_out(6, 21)[5..], [None, Some(21.0), None, None]);
+    assert_eq!(spaced_out(6, 11)[5..], [None; 4], "1.7 intervals are 12 days");
+    assert_eq!(spaced_out(2, 21)[1..3], [None, None], "one gap before is no habit");
+}
+
+/// The median gap; two sessions of a day are no gap, and of the first gap less than half a week is not believed.
+#[test]
+fn the_interval_is_the_usual_gap() {
+    let interval = |starts: &[i64]| {
+        let mut client = Client::new();
+        client.t.slots.extend(starts.iter().enumerate().map(|(n, start)| slot(&format!("a{n}"), *start, KEPT)));
+        client.until(starts[starts.len() - 1] + HOUR).interval_days
+    };
+    assert_eq!(interval(&[0, 5 * DAY, 12 * DAY, 19 * DAY]), 7.0);
+    assert_eq!(interval(&[0, 3 * HOUR, WEEK, WEEK + 4 * HOUR]), 6.875);
+    assert_eq!(interval(&[0]), 7.0);
+    let mut client = Client::new();
+    client.t.slots.extend([slot("a", 0, KEPT), slot("b", DAY, SlotOutcome::Booked)]);
+    assert_eq!(client.until(HOUR).interval_days, 3.5);
+}
+
+/// What each start was taken for.
+#[test]
+fn of_a_start_the_truest_outcome_counts() {
+    let seen = |first: SlotOutcome, second: Option<SlotOutcome>, replaced: bool| {
+        let mut client = Client::new();
+        client.t.slots.push(slot("a", 0, first));
+        client.t.slots.extend(second.map(|outcome| slot("b", 0, outcome)));
+        let mut next = slot("c", WEEK, SlotOutcome::Booked);
+        next.replaces = replaced.then(|| client.t.slots[0].source.clone());
+        client.t.slots.push(next);
+        client.until(WEEK).steps[1].seen.attendance[0].0
+    };
+    let late = |minutes| SlotOutcome::Kept { late_minutes: Some(minutes) };
+    assert_eq!(seen(late(8.0), None, false), Came::Late { minutes: 8.0 });
+    assert_eq!(seen(late(7.9), None, false), Came::Attended);
+    assert_eq!(seen(SlotOutcome::NoShow, Some(KEPT), false), Came::Attended, "a double booking");
+    assert_eq!(seen(SlotOutcome::CancelledByClient, Some(SlotOutcome::NoShow), false), Came::NoShow);
+    assert_eq!(seen(SlotOutcome::CancelledByClient, None, true), Came::Rescheduled);
+    assert_eq!(seen(SlotOutcome::CancelledByClient, None, false), Came::CancelledByClient);
+}
+
+/// Evidence of one homework after eight good weeks, by the share of it that was done; and of several.
+#[test]
+fn how_much_of_the_homework_was_done_counts() {
+    let say = |shares: &[f64]| {
+        let mut client = Client::new();
+        client.good(8).week(KEPT, false, Some(11.0));
+        client.t.homework.pop();
+        for (n, share) in shares.iter().enumerate() {
+            let done = Some(8 * WEEK - 2 * HOUR);
+            let mut h = homework(&format!("z{n}"), 7 * WEEK + HOUR, Some(8 * WEEK - HOUR), done);
+            h.completion = Some(*share);
+            client.t.homework.push(h);
+        }
+        client.at_slot(8).steps[8].signal(SignalKind::HomeworkEngagement).evidence
+    };
+    let [none, third, half, whole] = [0.0, 0.3, 0.5, 1.0].map(|share| say(&[share]));
+    assert!(none > third && third > half && half > whole, "{none} {third} {half} {whole}");
+    let two = say(&[0.0, 0.0]);
+    assert!(two > 1.2 * none && two < 1.7 * none, "two are not independent: {two} against {none}");
+}
+
+/// Minutes and words count against the client's own, to two deviations on the good side.
+#[test]
+fn much_more_than_usual_says_no_more_than_more() {
+    let say = |minutes: f64| {
+        let mut client = Client::new();
+        client.good(8).week(KEPT, true, Some(11.0));
+        client.t.homework.iter_mut().for_each(|h| h.minutes = Some(20.0));
+        client.t.homework.last_mut().unwrap().minutes = Some(minutes);
+        client.at_slot(8).steps[8].signal(SignalKind::HomeworkEngagement).evidence
+    };
+    assert!(say(10.0) > say(20.0) && say(20.0) > say(40.0));
+    assert_eq!(say(400.0), say(4000.0));
+}
+
+/// Who fills the form in at the session misses nothing where there was none.
+#[test]
+fn a_form_filled_in_at_sessions_is_not_missed_without_one() {
+    let missed = |after: i64, outcome: SlotOutcome| {
+        let mut client = Client::new();
+        for n in 0..8 {
+            client.t.slots.push(slot(&format!("a{n}"), n * WEEK, if n == 6 { outcome } else { KEPT }));
+            if n < 6 {
+                client.t.administrations.push(form(&format!("q{n}"), &phq9(), n * WEEK + after, 14.0));
+            }
+        }
+        client.t.slots[6].outcome_known = at(6 * WEEK - 3 * DAY);
+        let course = client.until(7 * WEEK);
+        [6, 7].map(|n: usize| course.steps[n].seen.rom.iter().any(|rom| rom.outcome == RomOutcome::Missed))
+    };
+    let (session, day_before) = (HOUR, -DAY);
+    assert_eq!(missed(session, SlotOutcome::NoShow), [false, false]);
+    assert_eq!(missed(session, KEPT), [false, true]);
+    assert_eq!(missed(day_before, SlotOutcome::CancelledByClient), [false, true], "of a cancelled one none is due");
+    assert_eq!(missed(day_before, KEPT), [true, true]);
+}
+
+/// One score back inside the expected range does not take the Flag down; the second does.
+#[test]
+fn not_on_track_closes_at_the_second_score_inside() {
+    let closed = |scores: &[f64]| {
+        let mut client = Client::new();
+        for score in [15.0, 15.0, 14.0].iter().chain(scores) {
+            client.week(KEPT, true, Some(*score));
+        }
+        let course = client.at_slot(client.n - 1);
+        let episode = course.episodes.iter().find(|e| e.kind == FlagKind::NotOnTrack).expect("a Flag");
+        episode.closed.is_some()
+    };
+    assert!(!closed(&[22.0, 23.0, 13.0]));
+    assert!(closed(&[22.0, 23.0, 13.0, 13.0]));
+}
+
+/// Written down days after it was held, it is known to have been booked when it was held.
+#[test]
+fn a_session_written_down_later_is_a_session_all_the_same() {
+    let say = |booked: Option<i64>| {
+        let mut client = Client::new();
+        client.good(6);
+        client.t.slots[5].booked = booked.map(at);
+        client.at_slot(5).steps[5].clone()
+    };
+    assert_eq!(say(Some(5 * WEEK + 2 * DAY)), say(Some(5 * WEEK)));
 }

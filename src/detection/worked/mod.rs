@@ -182,6 +182,25 @@ fn silence_is_told_and_becomes_disengagement() {
     assert!(engagement(&client.until(last + 4 * WEEK)).is_empty());
 }
 
+/// A silence that was judged a false alarm is not told again, and one that has gone on for eight weeks opens nothing.
+#[test]
+fn a_silence_is_told_once() {
+    let mut client = Client::new();
+    client.good(6).week(SlotOutcome::NoShow, false, None);
+    let last = 6 * WEEK;
+    client.judge(last + 3 * WEEK, Verdict::RuptureNo);
+    assert_eq!(engagement(&client.until(last + 5 * WEEK)).len(), 1);
+    client.t.judgements.clear();
+    for n in 0..6 {
+        let asked = last + (9 + n) * WEEK;
+        client.t.dues.push(due(&format!("late{n}"), &phq9(), asked, Some(asked + DAY)));
+        client.t.homework.push(homework(&format!("late{n}"), asked, Some(asked + DAY), None));
+    }
+    let course = client.until(last + 20 * WEEK);
+    let closed = engagement(&course).iter().map(|e| e.closed.unwrap().1).collect::<Vec<_>>();
+    assert_eq!(closed, [Closing::Disengaged]);
+}
+
 /// The tester's: last kept at week 5, booked at week 8 for week 9; the Flag had opened at week 7.
 #[test]
 fn a_booking_ends_no_contact() {
@@ -344,6 +363,12 @@ fn named_in_session_makes_return_likelier() {
     client.judge(9 * WEEK + HOUR, Verdict::Named);
     let after = client.at_slot(10);
     assert!(after.steps[10].probability < before);
+    // for two steps, not for ever: what is carried from one good week to the next is as it was
+    let carried = |client: &Client| client.at_slot(client.n - 1).steps.last().unwrap().carried;
+    client.good(20);
+    let named = carried(&client);
+    client.t.judgements.clear();
+    assert!((named - carried(&client)).abs() < 1e-4, "{named} {}", carried(&client));
 }
 
 #[test]

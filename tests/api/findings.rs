@@ -2,7 +2,7 @@
 
 use crate::on_both;
 use crate::server::{Backend, Place, Server};
-use crate::story::{appointment, at, phq9, start_for, withdrawing};
+use crate::story::{appointment, at, phq9, said_later, start_for, withdrawing};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -85,7 +85,7 @@ on_both! {
         }
         server.settle().await;
         assert!(said(&findings(server).await).values().all(|f| f["resourceType"] == "Provenance"), "nothing is said of nothing");
-        let mut shuffled = whole.clone();
+        let mut shuffled: Vec<Value> = whole.iter().map(|one| said_later(one, 1)).collect();
         shuffled.sort_by_key(|r| r["id"].as_str().map(|id| id.bytes().rev().collect::<Vec<_>>()));
         for (n, resource) in shuffled.iter().enumerate() {
             server.push(std::slice::from_ref(resource)).await;

@@ -82,6 +82,16 @@ pub fn withdrawing(client: &str, start: &str, away: usize) -> Vec<Value> {
     out
 }
 
+/// Said again by its sender, so many seconds later: what is dated no later than a deletion revives nothing.
+pub fn said_later(resource: &Value, seconds: i64) -> Value {
+    let mut resource = resource.clone();
+    if let Some(dated) = resource["meta"]["lastUpdated"].as_str() {
+        let dated: Timestamp = dated.parse().expect("an instant");
+        resource["meta"]["lastUpdated"] = json!((dated + SignedDuration::from_secs(seconds)).to_string());
+    }
+    resource
+}
+
 /// A start so that a story of `weeks` weeks ends with its booked slot tomorrow.
 pub fn start_for(weeks: i64) -> String {
     let now = Timestamp::now();

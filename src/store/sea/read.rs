@@ -91,7 +91,12 @@ pub(super) async fn events<C: ConnectionTrait>(db: &C, clients: &[Arc<str>]) -> 
     let mut each = Each::new(clients);
     for chunk in each.chunks() {
         let mut sql = Sql::new(backend, "SELECT r.client AS owner, ");
-        sql.push(EVENT).push(" FROM resource r WHERE r.client IN ").bind_list(&chunk);
+        sql.push(EVENT).push(" FROM resource r");
+        if !sql.is_postgres() {
+            // It keeps no statistics, and would take the index that findings are in too.
+            sql.push(" INDEXED BY resource_event");
+        }
+        sql.push(" WHERE r.client IN ").bind_list(&chunk);
         sql.push(" AND (r.event IS NOT NULL OR r.deleted <> 0) UNION ALL SELECT s.client AS owner, ");
         sql.push(SHARED_EVENT).push(" FROM sharer s JOIN resource r ON r.rid = s.rid WHERE s.client IN ");
         sql.bind_list(&chunk).push(" AND s.current = 1 ORDER BY 1, 2, 3");

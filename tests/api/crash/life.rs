@@ -1,7 +1,7 @@
 //! One client's record as the one who pushes it knows it: what stands for sure, and what may stand.
 
 use crate::process::{self, Process};
-use crate::story::withdrawing;
+use crate::story::{said_later, withdrawing};
 use reqwest::Client;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -115,7 +115,7 @@ impl Life {
 }
 
 fn amended(resource: &Value, step: usize, dice: &mut Dice) -> Value {
-    let mut resource = resource.clone();
+    let mut resource = said_later(resource, step as i64);
     resource["language"] = json!(["de", "en", "fr", "it"][dice.roll(4) as usize]);
     match resource["resourceType"].as_str() {
         Some("Task") => resource["status"] = json!(["completed", "requested", "in-progress"][step % 3]),

@@ -71,11 +71,10 @@ pub async fn stand(state: &State, name: &[u8; 32], now: Timestamp) -> Result<Sta
 /// The database.
 pub async fn take(state: &State, name: &[u8; 32], now: Timestamp) -> Result<Option<Stand>> {
     let store = &state.pipeline.store;
-    store.seal(&row(name, &Stand::default(), now), now, u64::MAX).await?;
-    if !store.hold(SHELF, name, now, now + LEASE).await? {
-        return Ok(None);
-    }
-    stand(state, name, now).await.map(Some)
+    let held = async || store.hold(SHELF, name, now, now + LEASE).await;
+    // The first time there is no row to hold.
+    let new = async || store.seal(&row(name, &Stand::default(), now), now, u64::MAX).await;
+    if held().await? || (new().await? && held().await?) { stand(state, name, now).await.map(Some) } else { Ok(None) }
 }
 
 /// Lets go of it, and says what stands now.

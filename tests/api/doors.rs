@@ -8,6 +8,9 @@ use crate::visitor::{Browser, server};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[actix_web::test]
 async fn head_is_answered_as_get_without_a_body() {
@@ -55,6 +58,26 @@ async fn one_sqlite_file_has_one_server() {
     server.get("/readyz").await.expect(200);
     server.stop().await;
     tautline::app::start(config()).await.expect("it is free").stop().await;
+}
+
+/// A proxy that uses its connection again after some seconds does not find it closed.
+#[actix_web::test]
+async fn an_idle_connection_is_used_again_and_holds_up_no_end() {
+    let place = Place::new(Backend::Sqlite).await.expect("a place");
+    let server = Server::start(&place).await;
+    let mut line = TcpStream::connect(server.base.trim_start_matches("http://")).await.expect("connected");
+    for pause in [0, 8] {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        line.write_all(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await.expect("sent");
+        let mut bytes = vec![0; 4096];
+        let count = line.read(&mut bytes).await.expect("an answer");
+        let text = String::from_utf8_lossy(&bytes[..count]);
+        assert!(text.starts_with("HTTP/1.1 200") && text.ends_with("ok\n"), "after {pause} s: {text:?}");
+    }
+    let began = Instant::now();
+    server.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    drop(line);
 }
 
 /// Sign-ins of the trail, oldest first: outcome and what is said of it.

@@ -68,6 +68,8 @@ pub async fn pipeline(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Pipe
         StartError(format!("the database does not answer: {error} {source}"))
     };
     pipeline.load_measures().await.map_err(broken)?;
+    // What was read otherwise is read anew by a server that runs.
+    pipeline.store.index_by(&pipeline.terms_mark()).await.map_err(|error| broken(error.into()))?;
     Ok(pipeline)
 }
 
@@ -82,6 +84,8 @@ pub struct Running {
     scribe: JoinHandle<()>,
     keeping: JoinHandle<()>,
     flags: JoinHandle<()>,
+    bulk: JoinHandle<()>,
+    indexing: JoinHandle<()>,
     stop: watch::Sender<bool>,
     _alone: Option<File>,
 }
@@ -139,6 +143,8 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     let bulk = api::bulk::Jobs::new(tokio::runtime::Handle::current());
     let bodies = Default::default();
     let state = web::Data::new(State { config, pipeline, metrics, smart, trail, bulk, bodies, flags, started, secret });
+    let indexing = tokio::spawn(crate::pipeline::reindex::run(Arc::clone(&state.pipeline), stopping.clone()));
+    let bulk = tokio::spawn(api::bulk::run(state.clone(), stopping.clone()));
     let flags = tokio::spawn(api::flags::run(state.clone(), stopping));
     let shared = state.clone();
     let server = HttpServer::new(move || {
@@ -161,7 +167,7 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     let server = server.map_err(|error| StartError(error.to_string()))?.run();
     let handle = server.handle();
     let server = tokio::spawn(server);
-    Ok(Running { address, state, handle, server, worker, scribe, keeping, flags, stop, _alone: alone })
+    Ok(Running { address, state, handle, server, worker, scribe, keeping, flags, bulk, indexing, stop, _alone: alone })
 }
 
 /// One server for one SQLite file: each takes for granted that nobody else claims its jobs, and remembers what stands
@@ -227,6 +233,8 @@ impl Running {
         let _ = self.scribe.await;
         let _ = self.keeping.await;
         let _ = self.flags.await;
+        let _ = self.bulk.await;
+        let _ = self.indexing.await;
     }
 }
 

@@ -65,6 +65,9 @@ pub struct Options {
     /// Sessions of launches at once [default: 10000]
     #[arg(long, env = "TAUTLINE_SESSIONS_MAX")]
     pub sessions_max: Option<u32>,
+    /// Minutes that the files of $export and $import can be had [default: 60]
+    #[arg(long, env = "TAUTLINE_BULK_KEEP_MINUTES")]
+    pub bulk_keep_minutes: Option<u32>,
 }
 
 /// The file. An unknown key refuses to start, naming it.
@@ -84,6 +87,7 @@ struct File {
     session_idle_minutes: Option<u32>,
     audit_days: Option<u32>,
     sessions_max: Option<u32>,
+    bulk_keep_minutes: Option<u32>,
     #[serde(default)]
     issuers: Vec<Issuer>,
     #[serde(default)]
@@ -164,6 +168,8 @@ pub struct Config {
     pub audit_days: Option<u32>,
     /// Sessions at once.
     pub sessions_max: u32,
+    /// Files of bulk jobs can be had so long.
+    pub bulk_keep_minutes: u32,
     pub issuers: Vec<Issuer>,
     pub clients: Vec<Client>,
     pub ehrs: Vec<Ehr>,
@@ -231,8 +237,10 @@ impl Config {
         if audit_days == Some(0) {
             return Err(ConfigError("audit_days must be 1 or more; left out, the trail is kept for ever".into()));
         }
-        if session_idle_minutes == 0 || sessions_max == 0 {
-            return Err(ConfigError("session_idle_minutes and sessions_max must be 1 or more".into()));
+        let bulk_keep_minutes = options.bulk_keep_minutes.or(file.bulk_keep_minutes).unwrap_or(60);
+        if session_idle_minutes == 0 || sessions_max == 0 || bulk_keep_minutes == 0 {
+            let text = "session_idle_minutes, sessions_max and bulk_keep_minutes must be 1 or more";
+            return Err(ConfigError(text.into()));
         }
         Ok(Self {
             listen,
@@ -243,6 +251,7 @@ impl Config {
             session_idle_minutes,
             audit_days,
             sessions_max,
+            bulk_keep_minutes,
             base_url: base_url.trim_end_matches('/').to_owned(),
             auth,
             zone,

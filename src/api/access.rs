@@ -110,6 +110,14 @@ impl Access {
         some.then(|| Self { reach, noted: Arc::default(), ..self.clone() })
     }
 
+    /// What is granted, as scopes; `None`: anything.
+    #[must_use]
+    pub fn scopes(&self) -> Option<String> {
+        let Reach::Shares(shares) = &self.reach else { return None };
+        let scopes: Vec<String> = shares.iter().map(|share| share.grant.to_string()).collect();
+        Some(scopes.join(" "))
+    }
+
     fn shares(&self, kind: &str, right: Right) -> Option<impl Iterator<Item = &Share>> {
         match &self.reach {
             Reach::All => None,

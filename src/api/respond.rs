@@ -99,7 +99,7 @@ fn indented(json: &str) -> Option<String> {
     serde_json::to_string_pretty(&value).ok()
 }
 
-fn system_time(at: Timestamp) -> SystemTime {
+pub fn system_time(at: Timestamp) -> SystemTime {
     let millis = u64::try_from(at.as_millisecond()).unwrap_or_default();
     SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(millis)
 }

@@ -116,6 +116,23 @@ pub fn expansion(url: &str) -> Option<Vec<(String, String)>> {
     Some(codes("include").into_iter().filter(|code| !out.contains(code)).collect())
 }
 
+/// System and code of every concept of ours whose display begins so, whatever its case.
+#[must_use]
+pub fn displayed(text: &str) -> Vec<(String, String)> {
+    let wanted = text.to_lowercase();
+    let mut out = Vec::new();
+    for system in of_kind("CodeSystem").filter_map(|one| serde_json::from_str::<Value>(one.json).ok()) {
+        let url = system.get("url").and_then(Value::as_str).unwrap_or_default();
+        for concept in system.get("concept").and_then(Value::as_array).into_iter().flatten() {
+            let word = |key: &str| concept.get(key).and_then(Value::as_str).unwrap_or_default();
+            if word("display").to_lowercase().starts_with(&wanted) {
+                out.push((url.to_owned(), word("code").to_owned()));
+            }
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

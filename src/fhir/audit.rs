@@ -3,13 +3,14 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Longest query that is written down, bytes.
 const QUERY_BYTES_MAX: usize = 2_000;
 
 /// Who asks, as the token, the launch or the connection says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asker {
     /// Issuer of the token; the EHR of a launch.
     pub issuer: Option<String>,

@@ -9,6 +9,7 @@ use crate::fhir::outcome::Issue;
 use crate::fhir::write::judgement;
 use crate::store::{Key, Kind};
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -39,7 +40,7 @@ pub struct Loadable {
 }
 
 /// What became of a load so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loaded {
     pub created: u64,
     /// Stored anew, or there already as it is.

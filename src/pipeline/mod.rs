@@ -3,6 +3,7 @@
 pub mod assess;
 pub mod ingest;
 pub mod load;
+pub mod reindex;
 pub mod standing;
 
 use crate::clock::Clock;

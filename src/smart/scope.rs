@@ -70,6 +70,26 @@ impl Grant {
     }
 }
 
+/// As it is written in a token of v2; read again it is the same grant.
+impl std::fmt::Display for Grant {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let level = match self.level {
+            Level::Patient => "patient",
+            Level::User => "user",
+            Level::System => "system",
+        };
+        write!(out, "{level}/{}.", self.kind.as_deref().unwrap_or("*"))?;
+        for (letter, _) in Right::ALL.iter().filter(|(_, right)| self.has(*right)) {
+            write!(out, "{letter}")?;
+        }
+        if self.filter.is_empty() {
+            return Ok(());
+        }
+        let pairs = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.filter).finish();
+        write!(out, "?{pairs}")
+    }
+}
+
 /// Reads the scopes of a token, separated by spaces.
 #[must_use]
 pub fn grants(text: &str) -> Vec<Grant> {
@@ -188,6 +208,17 @@ mod tests {
         let grant = grant("patient/Observation.rs?category=http://x|vital-signs&status=final").expect("a grant");
         assert_eq!(grant.filter[0], ("category".into(), "http://x|vital-signs".into()));
         assert_eq!(grant.filter.len(), 2);
+    }
+
+    #[test]
+    fn a_grant_is_written_as_it_is_read() {
+        for scope in
+            ["system/*.cruds", "patient/Task.rs", "user/Observation.rs?category=http%3A%2F%2Fx%7Ca+b&status=final"]
+        {
+            assert_eq!(grant(scope).expect("a grant").to_string(), scope);
+        }
+        let first = grant("system/*.write").expect("a grant");
+        assert_eq!(grant(&first.to_string()), Some(first));
     }
 
     #[test]

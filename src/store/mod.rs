@@ -10,9 +10,14 @@ use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod bulk;
 #[cfg(test)]
 mod contract;
+mod indexing;
 pub mod sea;
+
+pub use bulk::{BulkJob, BulkPart, BulkPhase, BulkStore, Holding, INPUT};
+pub use indexing::{IndexStore, Stale};
 
 /// A resource type that is kept, by its FHIR name ("Task").
 pub type Kind = &'static str;
@@ -384,7 +389,7 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: BulkStore + IndexStore {
     /// Opens a write transaction. On SQLite writers take turns, and those that wait share one synced commit.
     async fn begin(&self) -> Result<Box<dyn Tx>>;
     /// The same for our own work, which nobody waits for: those who write otherwise go first, for as long as

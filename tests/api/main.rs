@@ -8,6 +8,7 @@ mod attacks;
 mod bad_input;
 mod browser;
 mod bulk;
+mod bulk_jobs;
 mod bundles;
 mod commands;
 mod conformance;

@@ -55,6 +55,44 @@ fn modes(bundle: &Value, mode: &str) -> Vec<String> {
 }
 
 on_both! {
+    async fn words_and_hierarchies(server: &Server) {
+        practice(server).await;
+        let mut task = homework("ana", 7, at("2026-03-02T10:00:00Z", 0), at("2026-03-02T10:00:00Z", 0), None);
+        task["code"] = json!({"text": "Gedankenprotokoll führen", "coding": [{"system": "urn:c", "code": "x", "display": "Thought diary"}]});
+        server.push(&[task,
+            json!({"resourceType": "Questionnaire", "id": "q1", "status": "active", "url": "http://forms.example/a/b"}),
+            json!({"resourceType": "Questionnaire", "id": "q2", "status": "active", "url": "http://forms.example/a/b/c"}),
+            json!({"resourceType": "Questionnaire", "id": "q3", "status": "active", "url": "http://forms.example/a/bc"})]).await;
+        for (search, expected) in [
+            ("Task?code:text=gedanken", "ana-h7"),
+            ("Task?code:text=thought%20DIARY", "ana-h7"),
+            ("Task?code:text=thought", "ana-h1 ana-h7 bo-h1"),
+            ("Task?code:text=diary", ""),
+            ("Task?code:text=nothing,gedankenprotokoll%20FUHREN", "ana-h7"),
+            ("Task?code=thought", ""),
+            ("Patient?identifier:text=x", ""),
+            ("Patient?name:text=neill", "bo"),
+            ("Questionnaire?url:below=http://forms.example/a/b", "q1 q2"),
+            ("Questionnaire?url:above=http://forms.example/a/b/c", "q1 q2"),
+            ("Questionnaire?url:above=http://forms.example/a/bc/d", "q3"),
+        ] {
+            assert_eq!(ids(server, search).await, expected, "{search}");
+        }
+        // Findings by the words of our code systems.
+        server.push(&withdrawing("word", &crate::story::start_for(16), 4)).await;
+        server.settle().await;
+        let flags = ids(server, "Flag?patient=word&code=engagement-drop").await;
+        assert!(!flags.is_empty());
+        assert_eq!(ids(server, "Flag?patient=word&code:text=ENGAGEMENT").await, flags);
+        assert_eq!(ids(server, "Flag?code:text=nothing").await, "");
+        for (search, word) in [("Task?status:text=x", "missing, not"), ("Task?code:below=x", "hierarchy"), ("Task?code:above=x", "in, not-in"), ("Task?patient:below=x", "identifier"), ("Appointment?date:text=2026", "missing"), ("Patient?name:below=x", "contains")] {
+            for handling in ["handling=strict", "handling=lenient"] {
+                let refused = server.send(Method::GET, &format!("/fhir/{search}"), &[("prefer", handling)], None).await.expect(400);
+                assert!(refused.text.contains(word), "{search} {}", refused.text);
+            }
+        }
+    }
+
     async fn chains_and_has(server: &Server) {
         practice(server).await;
         assert_eq!(ids(server, "Task?patient.name=muster").await, "ana-h1");

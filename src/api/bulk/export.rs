@@ -1,6 +1,7 @@
 //! `$export`: every current resource that the asker may read, type by type, as NDJSON.
 
-use super::jobs::{Job, OneFile, Part, disk};
+use super::jobs::{Stop, Work};
+use super::lines::{Lines, OneFile, Part};
 use crate::api::State;
 use crate::api::access::Access;
 use crate::api::audit;
@@ -12,12 +13,11 @@ use crate::fhir::outcome::IssueType;
 use crate::fhir::parameters::relative;
 use crate::fhir::{read, search, time};
 use crate::smart::scope::Right;
-use crate::store::{Filter, HistoryOf, Key, Kind, Match, Prefix, Query, Version};
-use actix_web::web::Data;
+use crate::store::{BulkPart, Filter, HistoryOf, Key, Kind, Match, Prefix, Query, Version};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::io::{BufWriter, Write};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ const PAGE: usize = 1_000;
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// Whose data is asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Of {
     System,
     /// All that belongs to a patient.
@@ -171,43 +172,52 @@ fn type_filter(state: &State, access: &Access, query: &str) -> Result<(Kind, Vec
     Ok((row.name, query.filters))
 }
 
-/// Makes the files.
+/// Makes the files, from the type where it was cut off, if it was.
 ///
 /// # Errors
-/// The database, the disk.
-pub async fn run(
-    state: Data<State>,
-    access: Arc<Access>,
-    job: Arc<Job>,
-    asked: Asked,
-) -> Result<(Vec<OneFile>, Option<Value>)> {
-    tokio::time::sleep(SETTLE).await;
-    let mut files = Vec::new();
-    let mut clients: BTreeSet<Arc<str>> = BTreeSet::new();
+/// It was cancelled; the database.
+pub async fn run(work: &mut Work, asked: Asked) -> std::result::Result<(), Stop> {
+    if work.kept.next == 0 {
+        tokio::time::sleep(SETTLE).await;
+    }
     let count = asked.kinds.len();
-    for (n, row) in asked.kinds.iter().enumerate() {
-        job.progress(format!("{}, type {} of {count}", row.name, n + 1));
-        files.extend(of_kind(&state, &access, &asked, row, &mut clients).await?);
+    for (n, row) in asked.kinds.iter().enumerate().skip(work.kept.next) {
+        work.progress(format!("{}, type {} of {count}", row.name, n + 1)).await?;
+        let lines = of_kind(work, &asked, row).await?;
+        keep(work, lines.end(Part::Output, row.name, Some(row.name)).await?, n + 1).await?;
     }
-    files.extend(deleted(&state, &access, &asked).await?);
+    if work.kept.next == count {
+        let lines = deleted(work, &asked).await?;
+        keep(work, lines.end(Part::Deleted, "Bundle", None).await?, count + 1).await?;
+    }
     // Before anything can be had: whose data is in it.
-    for client in clients {
-        access.note_client(&client);
+    let (state, access) = (&work.state, &work.access);
+    for client in &work.kept.clients {
+        access.note_client(client);
     }
-    let of_job = audit::Asked { interaction: Interaction::Operation, request: &job.request, named: None, status: 200 };
-    let events = audit::of_request(&access, &of_job, state.pipeline.clock.now(), &state.pipeline.term_context());
+    let of_job = audit::Asked { interaction: Interaction::Operation, request: &work.request, named: None, status: 200 };
+    let events = audit::of_request(access, &of_job, state.pipeline.clock.now(), &state.pipeline.term_context());
     state.trail.keep(events).await?;
-    Ok((files, None))
+    Ok(())
 }
 
-async fn of_kind(
-    state: &State,
-    access: &Access,
-    asked: &Asked,
-    row: &'static KindRow,
-    clients: &mut BTreeSet<Arc<str>>,
-) -> Result<Option<OneFile>> {
-    let mut out = Lines::new()?;
+/// A file is done, and everything before `next`.
+async fn keep(
+    work: &mut Work,
+    (file, last): (Option<OneFile>, Vec<BulkPart>),
+    next: usize,
+) -> std::result::Result<(), Stop> {
+    work.kept.files.extend(file);
+    work.kept.next = next;
+    work.save(last).await
+}
+
+fn file_of(work: &Work) -> Lines {
+    Lines::new(i16::try_from(work.kept.files.len()).unwrap_or(i16::MAX))
+}
+
+async fn of_kind(work: &mut Work, asked: &Asked, row: &'static KindRow) -> std::result::Result<Lines, Stop> {
+    let mut out = file_of(work);
     let whole = vec![Vec::new()];
     let searches = asked.only.get(row.name).unwrap_or(&whole);
     let mut told = HashSet::new();
@@ -229,25 +239,24 @@ async fn of_kind(
                 let wanted = Match::Date { prefix: Prefix::Ge, from, to: from + 1 };
                 query.filters.push(Filter { param: "_lastUpdated", any: vec![wanted], not: false });
             }
-            access.restrict(&mut query);
+            work.access.restrict(&mut query);
             // What two searches find, or what two members share, is told once.
             let once = searches.len() == 1 && client.is_none();
             let mut fresh = |version: &Version| once || told.insert(Arc::clone(&version.key.id));
-            found(state, access, asked, (row, query), &mut fresh, clients, &mut out).await?;
+            found(work, asked, (row, query), &mut fresh, &mut out).await?;
         }
     }
-    out.end(Part::Output, row.name, Some(row.name))
+    Ok(out)
 }
 
 async fn found(
-    state: &State,
-    access: &Access,
+    work: &mut Work,
     asked: &Asked,
     (row, mut query): (&'static KindRow, Query),
     fresh: &mut (dyn FnMut(&Version) -> bool + Send),
-    clients: &mut BTreeSet<Arc<str>>,
     out: &mut Lines,
-) -> Result<()> {
+) -> std::result::Result<(), Stop> {
+    let (state, access) = (work.state.clone(), Arc::clone(&work.access));
     let mut sent = Sent::default();
     loop {
         let page = state.pipeline.store.search(&query).await?;
@@ -256,13 +265,14 @@ async fn found(
             if !whose || !access.sees_by(version, Right::Read) || !fresh(version) {
                 continue;
             }
-            clients.extend(version.client.clone());
-            for text in sent.lines(state, row, version, asked.since).await? {
-                out.push(&text)?;
+            work.kept.clients.extend(version.client.clone());
+            for text in sent.lines(&state, row, version, asked.since).await? {
+                out.push(work, &text).await?;
             }
         }
         // One event for each client is kept at the end.
         let _ = access.take_notes();
+        work.progress(work.job.progress.clone()).await?;
         match page.next {
             Some(next) => query.after = Some(next),
             None => return Ok(()),
@@ -362,8 +372,9 @@ async fn known_of(state: &State, kind: Kind, client: &str) -> Result<HashMap<Arc
 
 /// What is deleted, as Bundles that delete it elsewhere too: since then; or, where all is asked for, the Patients, for
 /// what else is stored of them would otherwise be about somebody.
-async fn deleted(state: &State, access: &Access, asked: &Asked) -> Result<Option<OneFile>> {
-    let mut out = Lines::new()?;
+async fn deleted(work: &mut Work, asked: &Asked) -> std::result::Result<Lines, Stop> {
+    let mut out = file_of(work);
+    let (state, access) = (work.state.clone(), Arc::clone(&work.access));
     let wanted = |row: &&&'static KindRow| asked.since.is_some() || row.name == "Patient";
     for row in asked.kinds.iter().filter(wanted) {
         let mut seen: HashSet<Key> = HashSet::new();
@@ -384,38 +395,16 @@ async fn deleted(state: &State, access: &Access, asked: &Asked) -> Result<Option
                 }
             }
             if !gone.is_empty() {
-                out.push(&json!({"resourceType": "Bundle", "type": "transaction", "entry": gone}).to_string())?;
+                let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": gone});
+                out.push(work, &bundle.to_string()).await?;
             }
             let _ = access.take_notes();
+            work.progress(work.job.progress.clone()).await?;
             after = page.next;
             if after.is_none() {
                 break;
             }
         }
     }
-    out.end(Part::Deleted, "Bundle", None)
-}
-
-/// Lines into a file without a name.
-pub(super) struct Lines {
-    file: BufWriter<std::fs::File>,
-    lines: u64,
-}
-
-impl Lines {
-    pub(super) fn new() -> Result<Self> {
-        Ok(Self { file: BufWriter::new(tempfile::tempfile().map_err(disk)?), lines: 0 })
-    }
-
-    pub(super) fn push(&mut self, line: &str) -> Result<()> {
-        self.lines += 1;
-        self.file.write_all(line.as_bytes()).and_then(|()| self.file.write_all(b"\n")).map_err(disk)
-    }
-
-    /// Nothing where there is no line.
-    pub(super) fn end(self, part: Part, kind: &'static str, of: Option<&'static str>) -> Result<Option<OneFile>> {
-        let lines = self.lines;
-        let file = self.file.into_inner().map_err(|error| disk(error.into_error()))?;
-        Ok((lines > 0).then(|| OneFile { part, kind, of, lines, handle: Arc::new(file) }))
-    }
+    Ok(out)
 }

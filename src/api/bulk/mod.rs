@@ -1,14 +1,17 @@
 //! Bulk data: `$export` (FHIR Bulk Data Access) of the system, of all patients and of a Group, `$import` of NDJSON; both run beside
 //! the requests, and are asked after at a URL of their own.
 //!
-//! Files are held open without a name: nobody else on the machine can open them, and they are gone with the process, or
-//! an hour after they were made. A job belongs to who started it; anybody else is told that there is none.
+//! Jobs and their files are rows of the database, on SQLite and PostgreSQL alike: any process gives them, a backup has
+//! them, nothing lies about on the disk, and what a process that ends was at is taken up by the next. They are gone an
+//! hour (`bulk_keep_minutes`) after the job has ended. A job belongs to who started it; anybody else is told that there
+//! is none.
 
 mod export;
 mod import;
 mod jobs;
+mod lines;
 
-pub use jobs::Jobs;
+pub use jobs::{Jobs, run};
 
 use super::access::Access;
 use super::http::body;
@@ -18,20 +21,19 @@ use crate::error::{Error, Result};
 use crate::fhir::audit::Interaction;
 use crate::fhir::check;
 use crate::fhir::outcome::IssueType;
+use crate::store::{BulkJob, BulkPhase};
 use actix_web::http::header;
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use export::Of;
-use jobs::{Job, Made, Phase};
+use jobs::{Kept, What};
+use lines::Part;
 use serde_json::{Value, json};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Seconds after which to ask again.
 const RETRY_SECONDS: u32 = 1;
-/// Bytes of a file that are in memory while it is sent.
-const CHUNK_BYTES: usize = 64 * 1024;
 
 pub fn configure(service: &mut web::ServiceConfig) {
     service
@@ -127,17 +129,18 @@ async fn kick_off(state: &Data<State>, http: &HttpRequest, payload: web::Payload
         .headers()
         .get_all("prefer")
         .any(|value| value.to_str().is_ok_and(|text| text.contains("handling=lenient")));
-    let asked = export::asked(state, &access, &pairs, of, lenient)?;
+    // What is wrong with it is told now.
+    export::asked(state, &access, &pairs, of.clone(), lenient)?;
     let line = format!("{}{}", state.config.base_url, http.uri().path_and_query().map_or("", |whole| whole.as_str()));
-    let access = Arc::new(access);
-    let job = state.bulk.start(&access, line, state.pipeline.clock.as_ref())?;
+    let job = state.bulk.start(state, &access, line, What::Export { of, pairs, lenient }, Vec::new()).await?;
     trace(state, &access, http, 202).await?;
-    state.bulk.run(&job, export::run(state.clone(), Arc::clone(&access), Arc::clone(&job), asked));
-    Ok(accepted(state, &job))
+    let answer = accepted(state, &job.id);
+    state.bulk.carry_out(state, job);
+    Ok(answer)
 }
 
-fn accepted(state: &State, job: &Job) -> HttpResponse {
-    let location = format!("{}/bulk/{}", state.config.fhir_base(), job.id);
+fn accepted(state: &State, id: &str) -> HttpResponse {
+    let location = format!("{}/bulk/{id}", state.config.fhir_base());
     let outcome = json!({"resourceType": "OperationOutcome", "issue": [{"severity": "information", "code": "informational",
         "diagnostics": format!("Started. Ask {location} how far it is.")}]});
     HttpResponse::Accepted()
@@ -166,37 +169,34 @@ fn parameters(body: &Value) -> Result<Vec<(String, String)>> {
     .collect()
 }
 
-async fn found(state: &State, http: &HttpRequest) -> Result<(Access, Arc<Job>)> {
+async fn found(state: &State, http: &HttpRequest) -> Result<(Access, BulkJob, Kept, String)> {
     let access = system(state, http).await?;
     let id = http.match_info().get("job").unwrap_or_default();
-    let job = state.bulk.find(id).filter(|job| job.belongs_to(&access)).ok_or_else(|| {
-        let text = "There is no such job: it has ended longer than an hour ago, was cancelled, or the server was started anew. Start it again.";
-        Error::new(IssueType::NotFound, text)
-    })?;
-    Ok((access, job))
+    let (job, kept, request) = state.bulk.find(state, &access, id).await?;
+    Ok((access, job, kept, request))
 }
 
 async fn status_of(state: &State, http: &HttpRequest) -> Result<HttpResponse> {
-    let (_, job) = found(state, http).await?;
-    match &*job.phase() {
-        Phase::Running(progress) => Ok(HttpResponse::Accepted()
-            .insert_header(("X-Progress", progress.as_str()))
+    let (_, job, kept, request) = found(state, http).await?;
+    match job.phase {
+        BulkPhase::Running => Ok(HttpResponse::Accepted()
+            .insert_header(("X-Progress", job.progress.as_str()))
             .insert_header((header::RETRY_AFTER, RETRY_SECONDS.to_string()))
             .finish()),
-        Phase::Failed(issues) => {
-            Err(Error { status: 500, issues: issues.clone(), source: None, retry_after_seconds: None })
-        }
-        Phase::Done(made) => Ok(HttpResponse::Ok()
-            .insert_header((header::EXPIRES, header::HttpDate::from(made.expires)))
+        BulkPhase::Failed => Ok(HttpResponse::InternalServerError()
+            .content_type(respond::FHIR_JSON)
+            .body(kept.outcome.unwrap_or_default().to_string())),
+        BulkPhase::Done => Ok(HttpResponse::Ok()
+            .insert_header((header::EXPIRES, header::HttpDate::from(respond::system_time(job.expires))))
             .content_type("application/json")
-            .body(manifest(state, &job, made).to_string())),
+            .body(manifest(state, &job, kept, &request).to_string())),
     }
 }
 
-fn manifest(state: &State, job: &Job, made: &Made) -> Value {
+fn manifest(state: &State, job: &BulkJob, kept: Kept, request: &str) -> Value {
     let base = state.config.fhir_base();
-    let list = |part: jobs::Part| -> Vec<Value> {
-        let all = made.files.iter().enumerate().filter(|(_, file)| file.part == part);
+    let list = |part: Part| -> Vec<Value> {
+        let all = kept.files.iter().enumerate().filter(|(_, file)| file.part == part);
         all.map(|(n, file)| {
             json!({"type": file.kind, "url": format!("{base}/bulk/{}/{n}.ndjson", job.id), "count": file.lines})
         })
@@ -204,58 +204,50 @@ fn manifest(state: &State, job: &Job, made: &Made) -> Value {
     };
     let mut out = json!({
         "transactionTime": format!("{:.3}", job.started),
-        "request": job.request,
+        "request": request,
         "requiresAccessToken": state.config.auth == crate::config::Auth::Smart,
-        "output": list(jobs::Part::Output),
-        "deleted": list(jobs::Part::Deleted),
-        "error": list(jobs::Part::Error),
+        "output": list(Part::Output),
+        "deleted": list(Part::Deleted),
+        "error": list(Part::Error),
     });
-    if let Some(summary) = &made.summary {
-        out["extension"] = summary.clone();
+    if let Some(summary) = kept.summary {
+        out["extension"] = summary;
     }
     out
 }
 
 async fn cancelled(state: &State, http: &HttpRequest) -> Result<HttpResponse> {
-    let (_, job) = found(state, http).await?;
-    state.bulk.cancel(&job);
+    let (_, job, ..) = found(state, http).await?;
+    state.bulk.cancel(state, &job.id).await?;
     Ok(HttpResponse::Accepted().finish())
 }
 
 async fn file_of(state: &Data<State>, http: &HttpRequest) -> Result<HttpResponse> {
-    let (access, job) = found(state, http).await?;
+    let (access, job, kept, _) = found(state, http).await?;
     let number = http.match_info().get("file").and_then(|name| name.strip_suffix(".ndjson")?.parse::<usize>().ok());
-    let nothing = || Error::new(IssueType::NotFound, "There is no such file in this job.");
-    let (handle, kind) = match &*job.phase() {
-        Phase::Done(made) => {
-            let file = number.and_then(|number| made.files.get(number)).ok_or_else(nothing)?;
-            (Arc::clone(&file.handle), file.of)
-        }
-        _ => return Err(nothing()),
-    };
+    let file = number.filter(|_| job.phase == BulkPhase::Done).and_then(|number| kept.files.into_iter().nth(number));
+    let file = file.ok_or_else(|| Error::new(IssueType::NotFound, "There is no such file in this job."))?;
     // The token of now decides, not the one that started it.
-    if let Some(kind) = kind {
+    if let Some(kind) = &file.of {
         access.read(kind)?;
     }
     trace(state, &access, http, 200).await?;
-    let chunks = futures_util::stream::unfold((handle, 0_u64), |(handle, at)| async move {
-        let reader = Arc::clone(&handle);
-        let read = web::block(move || {
-            let mut chunk = vec![0; CHUNK_BYTES];
-            let read = reader.read_at(&mut chunk, at)?;
-            chunk.truncate(read);
-            Ok::<_, std::io::Error>(chunk)
-        })
-        .await
-        .unwrap_or_else(|_| Err(std::io::Error::other("the server stops")));
-        match read {
-            Ok(chunk) if chunk.is_empty() => None,
-            Ok(chunk) => {
-                let next = at + chunk.len() as u64;
-                Some((Ok(Bytes::from(chunk)), (handle, next)))
-            }
-            Err(error) => Some((Err(error), (handle, at))),
+    let store = Arc::clone(&state.pipeline.store);
+    let chunks = futures_util::stream::unfold((store, job.id, 0_i64), move |(store, id, n)| async move {
+        if n >= file.pieces {
+            return None;
         }
+        let piece = match lines::piece(store.as_ref(), &id, file.file, n).await {
+            Ok(Some(piece)) => Ok(Bytes::from(piece)),
+            Ok(None) => Err(std::io::Error::other("the job was cancelled")),
+            Err(error) => {
+                respond::log(&error);
+                Err(std::io::Error::other("the file cannot be read"))
+            }
+        };
+        // After a fault there is nothing more.
+        let next = if piece.is_ok() { n + 1 } else { i64::MAX };
+        Some((piece, (store, id, next)))
     });
     Ok(HttpResponse::Ok().content_type("application/fhir+ndjson").streaming(chunks))
 }

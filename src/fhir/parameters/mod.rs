@@ -2,7 +2,7 @@
 //! indexes and describes (CapabilityStatement), so that it cannot lie.
 
 use super::definitions::{CodesOf, SearchParameter, search_parameter, search_parameters};
-use super::kinds::KINDS;
+use super::kinds::{KINDS, Writer};
 use jiff::tz::TimeZone;
 use path::{Path, paths};
 use std::collections::HashMap;
@@ -16,6 +16,8 @@ pub use terms::{relative, terms, terms_of};
 
 /// Longest text that is indexed, characters; a longer one is cut (and found by its beginning).
 const TERM_CHARS_MAX: usize = 200;
+/// Count it up where terms are made otherwise than before: those that are stored are then made anew.
+pub const TERMS_RELEASE: u32 = 2;
 /// Most terms that one resource may have.
 const TERMS_MAX: usize = 500;
 
@@ -68,6 +70,9 @@ pub struct Parameter {
     /// Second parameter beside this one, under which `:identifier` (of a reference) or `:of-type` (of an
     /// identifier) finds.
     pub beside: Option<&'static str>,
+    /// Of a token whose elements have words: the parameter under which `:text` finds them. Of findings, whose words
+    /// are those of our code systems, none is kept.
+    pub text: Option<&'static str>,
     /// Of a token whose elements are primitives: the systems of their codes, which JSON does not repeat. `None`: the
     /// elements name their systems themselves.
     pub implied: Option<Vec<&'static CodesOf>>,
@@ -117,6 +122,7 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<Parameter>>> = LazyLock::new(||
                     definition: format!("{}/SearchParameter/flag-{code}", super::write::codes::BASE),
                     value: None,
                     beside: None,
+                    text: None,
                     implied: system::implied(*kind, row.name, &paths(expression)),
                     paths: paths(expression),
                 });
@@ -140,6 +146,10 @@ fn official(base: &str, official: &'static SearchParameter) -> Option<Parameter>
         (ParameterType::Token, "identifier") => Some("identifier:of-type"),
         _ => None,
     };
+    let implied = system::implied(kind, base, &paths(official.expression));
+    let worded = kind == ParameterType::Token
+        && implied.is_none()
+        && super::kinds::kind(base).is_some_and(|row| row.writer == Writer::Others);
     Some(Parameter {
         code: official.code,
         kind,
@@ -147,7 +157,8 @@ fn official(base: &str, official: &'static SearchParameter) -> Option<Parameter>
         definition: official.url.to_owned(),
         value: value.filter(|_| kind == ParameterType::Composite),
         beside,
-        implied: system::implied(kind, base, &paths(official.expression)),
+        text: worded.then(|| &*String::leak(format!("{}:text", official.code))),
+        implied,
         paths: paths(official.expression),
     })
 }

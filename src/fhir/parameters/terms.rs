@@ -66,6 +66,18 @@ fn push(parameter: &Parameter, value: &Value, context: &TermContext, out: &mut V
     if let Some(beside) = parameter.beside {
         push_beside(parameter.kind, beside, value, out);
     }
+    if let Some(words) = parameter.text {
+        worded(value, &mut |text| add(words, TermValue::Text(cut(text)), out));
+    }
+}
+
+/// The words beside a code: `CodeableConcept.text`, `Coding.display`, `Identifier.type.text`.
+fn worded(value: &Value, add: &mut dyn FnMut(&str)) {
+    let one = |key: &str| value.get(key).and_then(Value::as_str);
+    let codings = value.get("coding").and_then(Value::as_array).into_iter().flatten();
+    let displays = codings.filter_map(|coding| coding.get("display").and_then(Value::as_str));
+    let of_type = value.pointer("/type/text").and_then(Value::as_str);
+    [one("text"), one("display"), of_type].into_iter().flatten().chain(displays).for_each(add);
 }
 
 /// What `:identifier` finds a reference by, and `:of-type` an identifier: its type takes the system's place.

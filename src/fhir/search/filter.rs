@@ -71,13 +71,23 @@ fn filter(
             let any = values.iter().map(|one| of_type(key, one)).collect::<Result<_, _>>()?;
             (parameter.beside.unwrap_or(parameter.code), any, false)
         }
+        (Token, Some("text")) if parameter.text.is_some() => {
+            (parameter.text.unwrap_or(parameter.code), all(&|one| Match::TextStarts(plain(one))), false)
+        }
+        // Findings have the words of our code systems.
+        (Token, Some("text")) if parameter.implied.is_none() => {
+            let named = values.iter().flat_map(|one| artefacts::displayed(&plain(one)));
+            let any = named.map(|(system, code)| Match::Token { system: Some(system), code: Some(code) }).collect();
+            (parameter.code, any, false)
+        }
         (Reference, Some("identifier")) => (parameter.beside.unwrap_or(parameter.code), all(&value::token), false),
         // `subject:Patient=1`
         (Reference, Some(target)) if kind(target).is_some() || parameter.targets.contains(&target) => {
             (parameter.code, all(&|one| value::reference(parameter, Some(target), one, context)), false)
         }
         (String, Some("exact")) => (parameter.code, all(&|one| Match::TextExact(plain(one))), false),
-        (String, Some("contains")) => (parameter.code, all(&|one| Match::TextContains(plain(one))), false),
+        // R4 knows it of tokens alone; of a string it is what is anywhere in it.
+        (String, Some("contains" | "text")) => (parameter.code, all(&|one| Match::TextContains(plain(one))), false),
         (Uri, Some("below")) => (parameter.code, all(&|one| Match::UriBelow(plain(one))), false),
         (Uri, Some("above")) => (parameter.code, values.iter().flat_map(|one| above(&plain(one))).collect(), false),
         _ => return Err(no_modifier(parameter, key)),
@@ -86,11 +96,19 @@ fn filter(
 }
 
 fn no_modifier(parameter: &Parameter, key: &str) -> Issue {
-    let of = parameter.kind.as_str();
-    Issue::error(
-        IssueType::NotSupported,
-        format!("'{}': this modifier is not supported for a {of} parameter.", clip(key)),
-    )
+    use ParameterType::{Reference, String, Token, Uri};
+    let there = match parameter.kind {
+        Token if parameter.implied.is_some() => "missing, not; its codes have neither words nor a hierarchy",
+        Token if parameter.code == "identifier" => "missing, not, text, of-type",
+        Token => "missing, not, text, in, not-in (value sets of this server; no code system here has a hierarchy)",
+        Reference => "missing, identifier, and the name of a type",
+        String => "missing, exact, contains, text",
+        Uri => "missing, above, below",
+        _ => "missing",
+    };
+    let (of, key) = (parameter.kind.as_str(), clip(key));
+    let text = format!("'{key}': this modifier is not supported for this {of} parameter. There are: {there}.");
+    Issue::error(IssueType::NotSupported, text)
 }
 
 /// `type-system|type-code|value`

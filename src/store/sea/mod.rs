@@ -9,6 +9,8 @@
 //! | `read`, `history`, `jobs` | the other questions |
 //! | `forget` | what is past its time |
 //! | `sealed` | what a browser's secret opens |
+//! | `bulk` | exports, imports and their files |
+//! | `indexing` | reading the terms anew |
 //! | `tx`, `group` | transactions; on SQLite, the commit that writers share |
 //! | `sqlite`, `postgres` | opening a database |
 //! | `bell` | who is told of clients that are due |
@@ -17,6 +19,7 @@
 //! The layout itself, and why each index is there, is in `migrations/`.
 
 mod bell;
+mod bulk;
 mod cursor;
 mod error;
 mod filter;
@@ -25,6 +28,7 @@ mod forget;
 mod group;
 mod history;
 mod index;
+mod indexing;
 mod jobs;
 mod layout;
 mod postgres;
@@ -98,6 +102,7 @@ pub async fn connect_with(options: ConnectOptions) -> Result<Arc<dyn Store>> {
         let db = sqlite::open_writer(&path).await?;
         tautline_migrations::migrate(&db).await.map_err(failed)?;
         jobs::free_all(&db).await?;
+        bulk::free_all(&db).await?;
         (sqlite::open_readers(&path, options.connections_max).await?, Some(Writer::new(path, db, Arc::clone(&crowd))))
     } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
         let db = postgres::open(url, options.connections_max).await?;

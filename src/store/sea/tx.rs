@@ -62,6 +62,11 @@ impl SeaTx {
         super::forget::forget(self.session.writing().await?, kind, before, count).await
     }
 
+    pub(super) async fn reindex(&mut self, puts: Vec<Put>) -> Result<()> {
+        let longest = self.store.longest();
+        write::reindex(self.session.writing().await?, &mut self.memory, &longest, puts).await
+    }
+
     pub(super) async fn execute(&mut self, sql: &mut Sql) -> Result<u64> {
         Ok(sql.execute(self.session.writing().await?).await?.rows_affected())
     }

@@ -173,6 +173,47 @@ async fn put_round<C: ConnectionTrait>(
     Ok(())
 }
 
+/// New terms, and columns that are made of them, for those of these versions that still stand.
+pub(super) async fn reindex<C: ConnectionTrait>(
+    db: &C,
+    memory: &mut Memory,
+    longest_known: &BTreeMap<i16, i64>,
+    puts: Vec<Put>,
+) -> Result<()> {
+    let keys: Vec<Key> = puts.iter().map(|put| put.key.clone()).collect();
+    let mut standing: HashMap<Key, (i64, u64)> = HashMap::new();
+    for row in select_locked(db, "r.rid, r.kind, r.id, r.version", &keys).await? {
+        standing.insert(key(&row)?, (get(&row, "rid")?, number(&row, "version")?));
+    }
+    let mut rows = Vec::with_capacity(puts.len());
+    for put in puts {
+        if let Some((rid, version)) = standing.get(&put.key).copied()
+            && version == put.version
+        {
+            rows.push(Row { rid, indexed: index(&put)?, put });
+        }
+    }
+    for chunk in rows.chunks(KEYS_PER_STATEMENT_MAX) {
+        let rids: Vec<i64> = chunk.iter().map(|row| row.rid).collect();
+        let mut sql = Sql::new(db.get_database_backend(), "");
+        push_forget(&mut sql, &rids);
+        sql.execute(db).await?;
+    }
+    for Row { rid, indexed, put } in &rows {
+        let mut sql = Sql::new(db.get_database_backend(), "UPDATE resource SET held = ");
+        sql.bind(indexed.held).push(", date_from = ").bind(indexed.date.0).push(", date_to = ").bind(indexed.date.1);
+        sql.push(", status = ").bind(indexed.status.clone()).push(" WHERE rid = ").bind(*rid).execute(db).await?;
+        let kind = kind_code(put.key.kind);
+        let known = longest_known.get(&kind).max(memory.longest.get(&kind)).copied().unwrap_or_default();
+        if indexed.length() > known {
+            raise_longest(db, kind, indexed.length()).await?;
+            memory.longest.insert(kind, indexed.length());
+        }
+    }
+    memory.rows += rows.len();
+    insert_terms(db, rows.iter()).await
+}
+
 /// Finds where those resources stand that the transaction has not seen yet. A first version is taken at its
 /// word: should the key stand after all, the unique index says so.
 async fn look_up<C: ConnectionTrait>(db: &C, memory: &mut Memory, puts: &[Put]) -> Result<()> {

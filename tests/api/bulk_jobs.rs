@@ -1,8 +1,9 @@
 //! Bulk jobs outlive the process that carries them out.
 
 use crate::bulk::{ASYNC, waited};
+use crate::on_both;
 use crate::server::{Ahead, Backend, Place, Server};
-use crate::story::{patient, start_for, withdrawing};
+use crate::story::{appointment, at, patient, start_for, withdrawing};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -123,6 +124,40 @@ async fn files_expire_on_sqlite() {
 #[actix_web::test]
 async fn files_expire_on_postgres() {
     expires(Backend::Postgres).await;
+}
+
+on_both! {
+    async fn a_session_that_members_share_is_told_once(server: &Server) {
+        let with = |id: &str, clients: &[&str]| {
+            let mut slot = appointment("x", 1, at("2026-03-02T10:00:00Z", 0), "booked");
+            slot["id"] = json!(id);
+            slot["participant"] = clients.iter().map(|client| json!({"actor": {"reference": format!("Patient/{client}")}, "status": "accepted"})).collect();
+            slot
+        };
+        server.push(&[patient("p"), patient("q"), patient("r"), with("pq", &["p", "q"]), with("rq", &["r", "q"]), with("r", &["r"]), with("pqr", &["p", "q", "r"])]).await;
+        // Moved once, while others shared it.
+        let mut moved = with("pq", &["q", "p"]);
+        moved["start"] = json!("2026-03-03T10:00:00Z");
+        moved["end"] = json!("2026-03-03T11:00:00Z");
+        server.put("/fhir/Appointment/pq", &moved).await.expect(200);
+        let member = |client: &str| json!({"entity": {"reference": format!("Patient/{client}")}});
+        for (group, clients, expected) in [("pq", &["p", "q"][..], "pq pq pqr rq"), ("q", &["q"], "pq pq pqr rq"), ("p", &["p"], "pq pq pqr"), ("r", &["r"], "pqr r rq")] {
+            let members: Vec<Value> = clients.iter().map(|client| member(client)).collect();
+            let resource = json!({"resourceType": "Group", "id": group, "type": "person", "actual": true, "member": members});
+            server.put(&format!("/fhir/Group/{group}"), &resource).await;
+            let job = start(server, &format!("/fhir/Group/{group}/$export?_type=Patient,Appointment")).await;
+            let made = files(server, &job).await;
+            let of = |kind: &str| {
+                let text = made.iter().find(|(one, _)| one == kind).map(|(_, text)| text.clone()).unwrap_or_default();
+                let mut ids: Vec<String> = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("json")["id"].as_str().expect("an id").to_owned()).collect();
+                ids.sort();
+                ids.join(" ")
+            };
+            assert_eq!(of("Appointment"), expected, "{group}");
+            assert_eq!(of("Patient"), clients.join(" "), "{group}");
+            server.delete(&job).await.expect(202);
+        }
+    }
 }
 
 /// What is found by a date without a time follows the time zone.

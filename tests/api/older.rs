@@ -33,7 +33,9 @@ on_both! {
             assert_eq!(total(server, path).await, 3);
         }
         // In a transaction as well; asked for nothing, it says nothing.
-        server.push(std::slice::from_ref(&first)).await;
+        let told = server.push(std::slice::from_ref(&first)).await.json();
+        let outcome = &told["entry"][0]["response"]["outcome"]["issue"][0];
+        assert!(outcome["code"] == "informational" && outcome["diagnostics"].as_str().expect("words").contains("deleted since"), "{told}");
         server.get(path).await.expect(410);
         let quiet = server.with(Method::PUT, path, &[("prefer", "return=minimal")], &first).await.expect(200);
         assert!(quiet.text.is_empty());

@@ -271,6 +271,10 @@ async fn look(state: &Data<State>) -> std::result::Result<(), StoreError> {
     }
     while (state.bulk.running().len() as u64) < RUNNING_MAX {
         let Some(job) = store.bulk_claim(now, &state.bulk.holding(now)).await? else { break };
+        if state.bulk.running().contains_key(&job.id) {
+            // Somebody who opened the file let go of our hold (`tautline import` beside a server on SQLite).
+            continue;
+        }
         tracing::info!(tries = job.tries, "a bulk job that was cut off is taken up again");
         state.bulk.carry_out(state, job);
     }

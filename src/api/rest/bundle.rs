@@ -248,6 +248,9 @@ fn answer_entry(base: &str, response: &Response) -> String {
     if let Some(updated) = response.updated {
         out["lastModified"] = json!(format!("{updated:.3}"));
     }
+    if let Some(remark) = &response.remark {
+        out["outcome"] = remark.clone();
+    }
     match &response.body {
         Some(body) => format!("{{\"resource\":{body},\"response\":{out}}}"),
         None => format!("{{\"response\":{out}}}"),

@@ -89,6 +89,8 @@ pub struct Response {
     pub version: Option<u64>,
     pub updated: Option<Timestamp>,
     pub location: Option<String>,
+    /// What there is to say of a write beside its status: an OperationOutcome, for `response.outcome` in a Bundle.
+    pub remark: Option<Value>,
 }
 
 impl Response {

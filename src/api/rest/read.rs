@@ -84,5 +84,6 @@ fn found(version: Version) -> Result<Response> {
         version: Some(version.version),
         updated: Some(version.updated),
         location: None,
+        remark: None,
     })
 }

@@ -155,6 +155,7 @@ pub(super) fn respond(base: &str, prefer: Prefer, done: Done) -> Response {
         (204, Some(Return::OperationOutcome)) => (200, Some(operation_outcome(&[]).to_string().into())),
         _ => (status, json),
     };
+    let remark = late.map(|_| operation_outcome(&remarks(version, late, json.is_none())));
     let outcome = |deleted| Some(operation_outcome(&remarks(version, late, deleted)).to_string().into());
     let body = match (prefer.answer.unwrap_or(Return::Representation), json) {
         (Return::Representation, Some(json)) => Some(json),
@@ -172,5 +173,6 @@ pub(super) fn respond(base: &str, prefer: Prefer, done: Done) -> Response {
         version: Some(version),
         updated: Some(updated),
         location: Some(format!("{base}/{}/{}/_history/{version}", key.kind, key.id)),
+        remark,
     }
 }

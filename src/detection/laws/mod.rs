@@ -129,8 +129,8 @@ proptest! {
         }
     }
 
-    /// carried + Σ evidence = logit(probability); an absent signal says exactly nothing; an episode has an
-    /// identity of its own.
+    /// carried + Σ evidence = logit(probability); an absent signal says exactly nothing; no pattern where all is calm; an
+    /// episode has an identity of its own.
     #[test]
     fn evidence_adds_up(t in record()) {
         let course = assess(&t, end(&t), &Constants::default());
@@ -138,6 +138,8 @@ proptest! {
             prop_assert!(s.probability > 0.0 && s.probability < 1.0);
             let sum = s.carried + s.signals.iter().map(|x| x.evidence).sum::<f64>();
             prop_assert!((sum - (s.probability / (1.0 - s.probability)).ln()).abs() < 1e-9);
+            let calm = s.probability < Constants::default().flag.resolve && !s.flags.contains(&FlagKind::EngagementDrop);
+            prop_assert!(!calm || s.pattern == Pattern::None, "a pattern where nothing is raised");
             for x in &s.signals {
                 prop_assert!(!x.absent || x.evidence == 0.0);
                 prop_assert!(x.evidence.is_finite());

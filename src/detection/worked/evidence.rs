@@ -253,6 +253,15 @@ fn much_more_than_usual_says_no_more_than_more() {
     };
     assert!(say(10.0) > say(20.0) && say(20.0) > say(40.0));
     assert_eq!(say(400.0), say(4000.0));
+    let quality = |quality: f64| {
+        let mut client = Client::new();
+        client.good(10).week(KEPT, true, Some(11.0));
+        client.t.homework.iter_mut().for_each(|h| h.quality = Some(0.0));
+        client.t.homework.last_mut().unwrap().quality = Some(quality);
+        client.at_slot(10).steps[10].signal(SignalKind::HomeworkEngagement).evidence
+    };
+    assert!(quality(1.0) > quality(3.0));
+    assert_eq!(quality(3.0), quality(4.0));
 }
 
 /// Who fills the form in at the session misses nothing where there was none.
@@ -298,9 +307,36 @@ fn not_on_track_closes_at_the_second_score_inside() {
 fn a_session_written_down_later_is_a_session_all_the_same() {
     let say = |booked: Option<i64>| {
         let mut client = Client::new();
-        client.good(6);
+        client.good(7);
         client.t.slots[5].booked = booked.map(at);
-        client.at_slot(5).steps[5].clone()
+        client.at_slot(6).steps[6].clone()
     };
     assert_eq!(say(Some(5 * WEEK + 2 * DAY)), say(Some(5 * WEEK)));
+}
+
+/// A cancellation of which nobody said whose it was is shown, and no evidence.
+#[test]
+fn an_unattributed_cancellation_says_nothing() {
+    let say = |outcome: SlotOutcome| {
+        let mut client = Client::new();
+        client.good(8).week(outcome, true, Some(11.0)).week(SlotOutcome::Booked, true, Some(11.0));
+        let signal = client.at_slot(9).steps[9].signal(SignalKind::Attendance).clone();
+        (signal.absent, signal.evidence)
+    };
+    assert_eq!(say(SlotOutcome::CancelledUnattributed), (true, 0.0));
+    assert!(say(SlotOutcome::CancelledByClient).1 > 0.0);
+}
+
+/// Of two forms due at one step the worse counts.
+#[test]
+fn the_worse_of_two_forms_counts() {
+    let say = |of_gad7: Option<i64>| {
+        let mut client = Client::new();
+        client.good(8);
+        let start = 7 * WEEK;
+        client.t.dues.push(due("g", &gad7(), start - 3 * DAY, Some(start - HOUR)));
+        client.t.administrations.extend(of_gad7.map(|when| form("g", &gad7(), when, 5.0)));
+        client.at_slot(7).steps[7].signal(SignalKind::RomEngagement).evidence
+    };
+    assert!(say(Some(7 * WEEK - DAY)) < 0.0 && say(None) > 0.0);
 }

@@ -67,6 +67,14 @@ pub enum SlotOutcome {
     CancelledUnattributed,
 }
 
+impl SlotOutcome {
+    /// Cancelled, by whomever.
+    #[must_use]
+    pub fn is_cancelled(self) -> bool {
+        matches!(self, Self::CancelledByClient | Self::CancelledByService | Self::CancelledUnattributed)
+    }
+}
+
 /// The start of an appointment was changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Move {

@@ -87,25 +87,21 @@ pub(super) fn kept(model: &PageModel, next: Option<Timestamp>) -> u32 {
     u32::try_from(model.timeline.slots.iter().filter(kept).count()).unwrap_or(u32::MAX)
 }
 
-/// The session about to begin, or just begun.
+/// The session about to begin, or just begun. Today's page goes by what the record says now, also where nobody said
+/// when a session was cancelled or moved (such a change counts as known at its start alone, and so it does looking back).
 pub fn next_session(model: &PageModel) -> Option<Timestamp> {
     if model.session_at.is_some() {
         return model.session_at;
     }
+    let now = !model.looking_back;
     let just_begun = model.course.as_of.checked_sub(SignedDuration::from_mins(50)).ok()?;
     model
         .timeline
         .slots
         .iter()
         .filter(|slot| slot.booked.is_none_or(|booked| booked <= model.course.as_of))
-        .filter(|slot| {
-            let called_off = matches!(
-                slot.outcome,
-                SlotOutcome::CancelledByClient | SlotOutcome::CancelledByService | SlotOutcome::CancelledUnattributed
-            );
-            !(called_off && slot.outcome_known <= model.course.as_of)
-        })
-        .map(|slot| start_known(slot, model.course.as_of))
+        .filter(|slot| !(slot.outcome.is_cancelled() && (now || slot.outcome_known <= model.course.as_of)))
+        .map(|slot| if now { slot.start } else { start_known(slot, model.course.as_of) })
         .filter(|start| *start > just_begun)
         .min()
 }

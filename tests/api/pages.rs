@@ -43,6 +43,29 @@ on_both! {
         assert_eq!(judgements[0]["note"][0]["text"], "we spoke about it");
     }
 
+    /// Today's page goes by what the record says now, also where the sender does not say when a session was cancelled
+    /// or moved.
+    async fn a_session_cancelled_or_moved_without_a_date_is_not_the_next(server: &Server) {
+        let in_days = |days: i64| (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days)).to_string();
+        let booked = |status: &str, start: &str| serde_json::json!({
+            "resourceType": "Appointment", "id": "next", "status": status, "start": start, "end": start,
+            "participant": [{"actor": {"reference": "Patient/c"}, "status": "accepted"}]});
+        let patient = serde_json::json!({"resourceType": "Patient", "id": "c", "name": [{"family": "Muster"}]});
+        server.push(&[patient, booked("booked", &in_days(6))]).await;
+        server.settle().await;
+        let when = |page: &str| page.split("class=\"when\">").nth(1).and_then(|rest| rest.split('<').next()).map(str::to_owned);
+        let before = when(&server.get("/app/patients/c").await.expect(200).text).expect("when");
+        assert!(before.starts_with("session 1, "), "{before}");
+        server.push(&[booked("booked", &in_days(4))]).await;
+        server.settle().await;
+        let moved = when(&server.get("/app/patients/c").await.expect(200).text).expect("when");
+        assert!(moved.starts_with("session 1, ") && moved != before, "{moved}");
+        server.push(&[booked("cancelled", &in_days(4))]).await;
+        server.settle().await;
+        let cancelled = when(&server.get("/app/patients/c").await.expect(200).text).expect("when");
+        assert!(cancelled.contains("nothing booked"), "{cancelled}");
+    }
+
     async fn names_are_hostile_input(server: &Server) {
         let mut resources = withdrawing("x", &start_for(15), 3);
         resources[0]["name"][0]["family"] = serde_json::json!("<script>alert(1)</script>");

@@ -81,8 +81,8 @@ async fn draw_caseload(state: &State, looker: &Looker) -> Result<String> {
             }
             let before =
                 detection::assess(&assessed.timeline, now - SignedDuration::from_hours(24), &pipeline.constants);
-            let appointment =
-                assessed.timeline.slots.iter().map(|slot| slot.start).find(|start| day(state, *start) == today);
+            let standing = assessed.timeline.slots.iter().filter(|slot| !slot.outcome.is_cancelled());
+            let appointment = standing.map(|slot| slot.start).find(|start| day(state, *start) == today);
             let person = if cover.shows("Patient") { pipeline.person(&id).await? } else { Person::default() };
             Ok::<Row, Error>(Row {
                 id,
@@ -104,7 +104,10 @@ async fn draw_caseload(state: &State, looker: &Looker) -> Result<String> {
         }
     }
     rows.sort_by(|a, b| {
-        let next = |row: &Row| row.timeline.slots.iter().map(|slot| slot.start).find(|start| *start >= now);
+        let next = |row: &Row| {
+            let standing = row.timeline.slots.iter().filter(|slot| !slot.outcome.is_cancelled());
+            standing.map(|slot| slot.start).find(|start| *start >= now)
+        };
         let key = |row: &Row| (row.appointment.is_none(), row.appointment, next(row).is_none(), next(row));
         key(a).cmp(&key(b)).then_with(|| a.id.cmp(&b.id))
     });

@@ -8,6 +8,10 @@ use serde_json::Value;
 /// `client`: of several clients, the one whose coming late it is.
 pub fn read(resource: &Value, client: Option<&str>, context: &ReadContext) -> Appointment {
     let reason = reason(resource, "cancelationReason");
+    let patient = each(resource, "participant").find(|participant| {
+        client.is_some() && participant.get("actor").and_then(|actor| id(actor, "Patient")) == client
+    });
+    let came = patient.and_then(|participant| context.to_the_minute(participant.get("period")?.get("start")));
     let state = match text(resource, "status").unwrap_or_default() {
         "booked" => AppointmentState::Booked,
         "arrived" | "checked-in" | "fulfilled" => AppointmentState::Kept,
@@ -20,10 +24,12 @@ pub fn read(resource: &Value, client: Option<&str>, context: &ReadContext) -> Ap
         "entered-in-error" => AppointmentState::Void,
         _ => AppointmentState::NotYet,
     };
-    let patient = each(resource, "participant").find(|participant| {
-        client.is_some() && participant.get("actor").and_then(|actor| id(actor, "Patient")) == client
-    });
-    let came = patient.and_then(|participant| context.to_the_minute(participant.get("period")?.get("start")));
+    // A group's session is held without who declined: "will not participate", R4 participationstatus.
+    let declined = came.is_none() && patient.and_then(|patient| text(patient, "status")) == Some("declined");
+    let state = match state {
+        AppointmentState::Booked | AppointmentState::Kept if declined => AppointmentState::CancelledByClient,
+        state => state,
+    };
     Appointment {
         state,
         start: context.at(resource.get("start")),

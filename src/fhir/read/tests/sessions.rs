@@ -228,3 +228,20 @@ fn endings_and_judgements() {
     signal["code"]["coding"][0]["code"] = json!("attendance");
     assert_eq!(fact(&signal, &context()), None);
 }
+
+/// A group's session is held without who declined; where the record says when they came, they came.
+#[test]
+fn who_declined_did_not_come() {
+    for status in ["booked", "fulfilled", "arrived"] {
+        let mut declined = appointment("a", status, START);
+        declined["participant"][1]["status"] = json!("declined");
+        assert_eq!(one(&[declined.clone()]).outcome, SlotOutcome::CancelledByClient, "{status}");
+        declined["participant"][0]["status"] = json!("declined");
+        declined["participant"][1]["status"] = json!("accepted");
+        assert_ne!(one(&[declined]).outcome, SlotOutcome::CancelledByClient, "{status}: the practitioner declined");
+    }
+    let mut came = appointment("a", "fulfilled", START);
+    came["participant"][1]["status"] = json!("declined");
+    came["participant"][1]["period"] = json!({"start": START});
+    assert!(matches!(one(&[came]).outcome, SlotOutcome::Kept { .. }));
+}

@@ -44,7 +44,7 @@ pub fn published(model: &PageModel, record: &Record) -> Vec<String> {
 
 fn worked_out(model: &PageModel, record: &Record) -> Markup {
     let Some(now) = record.current else {
-        return html! { p { (ui::NOTHING_YET) } };
+        return html! { p { (words::nothing_yet(record)) } };
     };
     html! {
         p { (ui::WHAT_IT_SAYS) " " (ui::MOSTLY_UNSEEN) }

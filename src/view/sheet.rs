@@ -21,7 +21,7 @@ pub fn sheet(model: &PageModel, record: &Record) -> Markup {
         section class="card sheet" aria-labelledby="sheet-h" {
             h2 id="sheet-h" class="unseen" { (ui::SHEET) }
             @if record.columns.is_empty() {
-                p class="soft" { (ui::NOTHING_YET) }
+                p class="soft" { (words::nothing_yet(record)) }
             } @else {
                 div class="rows" {
                     div class="layer" aria-hidden="true" { div {} div { (draw::backdrop(&wide)) } div {} }

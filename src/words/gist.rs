@@ -10,7 +10,7 @@ use super::scores::{
     trend,
 };
 use super::seen::{all_usual, as_usual_sentence, changes};
-use super::{Manner, Person};
+use super::{Manner, Person, ui};
 use crate::domain::{
     AttendanceOutcome, Band, Closing, FlagKind, Pattern, ScoreSeen, SignalKind, SlotOutcome, Why, Worse,
 };
@@ -49,6 +49,11 @@ impl Gist {
     }
 }
 
+/// Where nothing is assessed: nothing has happened, or nothing but an answer of which nobody says when.
+pub fn nothing_yet(record: &Record) -> &'static str {
+    if record.active(FlagKind::SafetyItem).is_some() { ui::NOTHING_ELSE_YET } else { ui::NOTHING_YET }
+}
+
 pub fn gist(record: &Record, person: &Person, manner: &Manner) -> Gist {
     let said = Gist::default();
     if let Some(ended) = record.ended() {
@@ -58,7 +63,7 @@ pub fn gist(record: &Record, person: &Person, manner: &Manner) -> Gist {
         ));
     }
     let Some(now) = record.current else {
-        return said.say("Nothing has happened in this record yet.");
+        return said.say(nothing_yet(record));
     };
     let dropping = record.active(FlagKind::EngagementDrop);
     let off_track = record.active(FlagKind::NotOnTrack);

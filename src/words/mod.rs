@@ -32,7 +32,7 @@ pub use change::{closing, what_would_change};
 pub use counts::thin;
 pub use flags::{FlagWords, Standing, engagement_flag, response_flag};
 pub use formats::Formats;
-pub use gist::{Gist, Part, caseload_line, gist};
+pub use gist::{Gist, Part, caseload_line, gist, nothing_yet};
 pub use grammar::{
     date, date_and_time, date_short, day_name, decimal, iso_date, iso_instant, number, number_capital, points,
     same_day, time, times,

@@ -262,8 +262,9 @@ impl<'a> Record<'a> {
     }
 
     /// What a fact of this very instant opened is not known yet: the assessment itself says which Flags it shows.
+    /// Without one no fact has opened anything: it is an answer without a date, and stands.
     fn shows(&self, kind: FlagKind) -> bool {
-        self.current.is_some_and(|current| current.flags.contains(&kind))
+        self.current.is_none_or(|current| current.flags.contains(&kind))
     }
 
     /// Treatment has ended as of this assessment.

@@ -242,6 +242,7 @@ pub const THEN: &str = "then";
 pub const NOT_RECEIVED: &str = "not received";
 pub const DECLINED: &str = "declined";
 pub const NOTHING_YET: &str = "Nothing has happened in this record yet.";
+pub const NOTHING_ELSE_YET: &str = "Nothing else has happened in this record yet.";
 pub const UNNAMED: &str = "Client without a name";
 pub const NONE: &str = "–";
 pub const TOO_EARLY: &str = "too early to say";

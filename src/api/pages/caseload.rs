@@ -6,7 +6,7 @@ use super::mine::Mine;
 use super::{Looker, answer, day, looker, manner, palette_of, thresholds, turned_away};
 use crate::api::{State, launch};
 use crate::detection;
-use crate::domain::{Course, Timeline};
+use crate::domain::{Course, FlagKind, Timeline};
 use crate::error::{Error, Result};
 use crate::fhir::outcome::IssueType;
 use crate::fhir::{read, search};
@@ -98,8 +98,9 @@ async fn draw_caseload(state: &State, looker: &Looker) -> Result<String> {
     while let Some(row) = made.next().await {
         let row = row?;
         looker.access.note_client(&row.id);
-        // Whoever has ended and is not expected today is on nobody's list.
-        if row.course.open.is_some() || row.appointment.is_some() || row.withheld.is_some() {
+        // Whoever has ended and is not expected today is on nobody's list; but for a safety item that stands.
+        let safety = row.course.episodes.iter().any(|one| one.kind == FlagKind::SafetyItem && one.closed.is_none());
+        if safety || row.course.open.is_some() || row.appointment.is_some() || row.withheld.is_some() {
             rows.push(row);
         }
     }
@@ -136,19 +137,25 @@ async fn draw_caseload(state: &State, looker: &Looker) -> Result<String> {
     Ok(view::caseload(&model))
 }
 
-/// Those with an appointment today first, then others, up to the limit.
+/// Those with an appointment today first, then those with a safety item that stands, then others, up to the limit.
 async fn caseload_clients(state: &State, today: jiff::civil::Date) -> Result<Vec<Arc<str>>> {
     let store = &state.pipeline.store;
-    let pairs = [("date".to_owned(), today.to_string())];
     let context = state.pipeline.term_context();
-    let mut query = search::read("Appointment", &pairs, &context, true)?.query;
-    query.count = CASELOAD_MAX;
     let mut clients: Vec<Arc<str>> = Vec::new();
-    for version in store.search(&query).await?.versions {
-        let about = read::clients_of(version.key.kind, version.client.as_deref(), &version.json);
-        for client in about.into_iter().map(Arc::from) {
-            if !clients.contains(&client) {
-                clients.push(client);
+    let today = today.to_string();
+    let safety = FlagKind::SafetyItem.code();
+    for (kind, pairs) in
+        [("Appointment", vec![("date", &*today)]), ("Flag", vec![("code", safety), ("status", "active")])]
+    {
+        let pairs: Vec<(String, String)> = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        let mut query = search::read(kind, &pairs, &context, true)?.query;
+        query.count = CASELOAD_MAX;
+        for version in store.search(&query).await?.versions {
+            let about = read::clients_of(version.key.kind, version.client.as_deref(), &version.json);
+            for client in about.into_iter().map(Arc::from) {
+                if !clients.contains(&client) {
+                    clients.push(client);
+                }
             }
         }
     }

@@ -13,8 +13,26 @@ pub struct Flags {
     pub episodes: Vec<Episode>,
     engagement: Option<OpenEngagement>,
     not_on_track: Option<usize>,
-    /// Open safety episodes, the measure that raised each, and when its form was filled in.
-    safety: Vec<(usize, String, Timestamp)>,
+    safety: Vec<OpenSafety>,
+    /// Safety items seen that list their answers: one of these opens nothing, should it be told later.
+    listed: Vec<Judgement>,
+}
+
+struct OpenSafety {
+    episode: usize,
+    /// The measure that raised it; none for an answer without a date.
+    measure: String,
+    /// Above zero, and not seen.
+    answers: Vec<Answer>,
+}
+
+struct Answer {
+    source: Source,
+    value: f64,
+    /// When the form was filled in.
+    at: Timestamp,
+    /// When its sender last wrote it; `None`: nobody says.
+    known: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy)]
@@ -118,59 +136,77 @@ impl Flags {
 
     /// A safety item answered above zero. Outside the model: at once, whatever the rest says.
     pub fn safety_told(&mut self, form: &Administration) {
-        if !self.safety.iter().any(|(_, measure, _)| *measure == form.measure.canonical) {
-            self.open_safety(&form.source, &form.measure, form.safety_told, form.at);
-        } else if let Some(open) = self.safety.iter_mut().find(|(_, measure, _)| *measure == form.measure.canonical) {
-            open.2 = open.2.max(form.at);
+        let Some(value) = form.safety.map(|answer| answer.value) else { return };
+        let known = Some(form.safety_known);
+        if self.listed.iter().any(|seen| seen.acknowledges(&form.source, value, known)) {
+            return;
+        }
+        let answer = Answer { source: form.source.clone(), value, at: form.at, known };
+        match self.safety.iter_mut().find(|open| open.measure == form.measure.canonical) {
+            Some(open) => open.answers.push(answer),
+            None => self.open_safety(form.measure.canonical.clone(), form.safety_told, answer),
         }
     }
 
     /// A whole form with zero there closes what an earlier one raised: earlier for certain, where one has a date alone.
     pub fn safety_answered(&mut self, form: &Administration) {
         let zero = form.safety.is_some_and(|answer| answer.value <= 0.0) && form.finished && form.complete;
-        let raised = |(_, measure, at): &(usize, String, Timestamp)| {
-            *measure == form.measure.canonical && *at < form.safety_told
+        let raised = |open: &OpenSafety| {
+            open.measure == form.measure.canonical && open.answers.iter().all(|answer| answer.at < form.safety_told)
         };
         if let Some(open) = self.safety.iter().position(raised).filter(|_| zero) {
-            let (episode, ..) = self.safety.remove(open);
-            self.close(episode, form.at, Closing::AnsweredZero);
+            let open = self.safety.remove(open);
+            self.close(open.episode, form.at, Closing::AnsweredZero);
         }
     }
 
     /// An answer of which nobody says when it was given: it stands from the first thing that is known, and only
     /// a practitioner's word closes it, for no other answer is known to be later.
     pub fn undated_safety_answer(&mut self, form: &Undated, first: Timestamp) {
-        if form.safety.is_some_and(|answer| answer.value > 0.0) {
-            self.open_safety(&form.source, &form.measure, first, first);
-            if let Some((_, measure, _)) = self.safety.last_mut() {
-                *measure = String::new();
-            }
+        if let Some(value) = form.safety.map(|answer| answer.value).filter(|value| *value > 0.0) {
+            let answer = Answer { source: form.source.clone(), value, at: first, known: None };
+            self.open_safety(String::new(), first, answer);
         }
     }
 
-    fn open_safety(&mut self, source: &Source, measure: &Measure, at: Timestamp, filled_in: Timestamp) {
-        self.safety.push((self.episodes.len(), measure.canonical.clone(), filled_in));
+    fn open_safety(&mut self, measure: String, at: Timestamp, answer: Answer) {
         self.episodes.push(Episode {
             kind: FlagKind::SafetyItem,
-            key: EpisodeKey::Response(source.clone()),
+            key: EpisodeKey::Response(answer.source.clone()),
             opened: at,
             closed: None,
-            rests_on: vec![source.clone()],
+            rests_on: vec![answer.source.clone()],
             judged: Vec::new(),
             why: Why::SafetyAnswer,
         });
+        self.safety.push(OpenSafety { episode: self.episodes.len() - 1, measure, answers: vec![answer] });
+    }
+
+    /// Closes what it leaves no answer of; an answer that was not seen keeps its episode open.
+    fn safety_seen(&mut self, judgement: &Judgement) {
+        for mut open in std::mem::take(&mut self.safety) {
+            let before = open.answers.len();
+            open.answers.retain(|answer| !judgement.acknowledges(&answer.source, answer.value, answer.known));
+            if open.answers.len() < before {
+                let word = (judgement.known, judgement.verdict, judgement.source.clone());
+                self.episodes[open.episode].judged.push(word);
+            }
+            match open.answers.is_empty() {
+                true => self.close(open.episode, judgement.known, Closing::Acknowledged),
+                false => self.safety.push(open),
+            }
+        }
+        if judgement.covers.is_some() {
+            self.listed.push(judgement.clone());
+        }
     }
 
     /// A practitioner's word. About the engagement episode that stands, else the last one before.
     pub fn judge(&mut self, judgement: &Judgement) {
-        let word = (judgement.known, judgement.verdict, judgement.source.clone());
         if judgement.verdict == Verdict::SafetyAcknowledged {
-            for (episode, ..) in std::mem::take(&mut self.safety) {
-                self.episodes[episode].judged.push(word.clone());
-                self.close(episode, judgement.known, Closing::Acknowledged);
-            }
-            return;
+            return self.safety_seen(judgement);
         }
+        let word = (judgement.known, judgement.verdict, judgement.source.clone());
         let about = match &self.engagement {
             Some(open) => Some(open.episode),
             None => self.episodes.iter().rposition(|e| e.kind == FlagKind::EngagementDrop),
@@ -189,8 +225,8 @@ impl Flags {
         self.close_engagement(ending.at, Closing::Ended);
         self.close_not_on_track(ending.at, Closing::Ended);
         if ending.kind == EndingKind::Deceased {
-            for (episode, ..) in std::mem::take(&mut self.safety) {
-                self.close(episode, ending.at, Closing::Ended);
+            for open in std::mem::take(&mut self.safety) {
+                self.close(open.episode, ending.at, Closing::Ended);
             }
         }
     }

@@ -171,6 +171,7 @@ mod tests {
             subscales: Vec::new(),
             safety: None,
             safety_told: at,
+            safety_known: at,
         }
     }
 

@@ -200,6 +200,8 @@ pub struct Judgement {
     /// Logical id of the Flag in `focus`.
     pub flag: Option<Box<str>>,
     pub note: Option<Box<str>>,
+    /// The QuestionnaireResponses in `derivedFrom`, by logical id, each with the answer as it was seen.
+    pub covers: Vec<(Box<str>, Option<f64>)>,
 }
 
 /// A stored Questionnaire: what its items mean, and the measure it defines, if it does.

@@ -106,6 +106,9 @@ pub struct Administration {
     pub safety: Option<SafetyAnswer>,
     /// From when its safety item is told, at `at` or before: at once, whatever the form's date says.
     pub safety_told: Timestamp,
+    /// When its sender last wrote it, `safety_told` at the earliest: what was said of it before meant another answer, or
+    /// none.
+    pub safety_known: Timestamp,
     /// Finished, and every item answered, or the total sent alone.
     pub complete: bool,
 }
@@ -200,6 +203,30 @@ pub struct Judgement {
     /// Logical id of the Flag it is about, where it names one.
     pub flag: Option<String>,
     pub note: Option<String>,
+    /// Of a safety item seen: the answers that were, where it says so.
+    pub covers: Option<Vec<Covered>>,
+}
+
+/// An answer above zero that was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Covered {
+    /// The form it is on.
+    pub source: Source,
+    /// As it was seen, the highest on the form; `None`: whatever was known of it by then.
+    pub value: Option<f64>,
+}
+
+impl Judgement {
+    /// Whether this marks an answer as seen. With a list, what is on it and no higher than it was; without one, what was
+    /// known by then, however late it came here. `known`: [`Administration::safety_known`], none where nobody says when.
+    pub fn acknowledges(&self, source: &Source, value: f64, known: Option<Timestamp>) -> bool {
+        let by_then = known.is_none_or(|known| known <= self.known);
+        self.verdict == Verdict::SafetyAcknowledged
+            && self.covers.as_ref().map_or(by_then, |all| {
+                let mut on_it = all.iter().filter(|one| one.source == *source);
+                on_it.any(|one| one.value.map_or(by_then, |seen| value <= seen))
+            })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

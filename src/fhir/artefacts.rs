@@ -42,6 +42,7 @@ pub const ALL: &[Artefact] = &[
     artefact!("SearchParameter", "flag-category"),
     artefact!("SearchParameter", "flag-code"),
     artefact!("SearchParameter", "flag-status"),
+    artefact!("StructureDefinition", "answer-seen"),
     artefact!("StructureDefinition", "assessed-for"),
     artefact!("StructureDefinition", "completion-seconds"),
     artefact!("StructureDefinition", "finding-flag"),

@@ -2,7 +2,8 @@
 //!
 //! `POST {base}/app/patients/{id}/judgements`, `application/x-www-form-urlencoded`:
 //! `csrf`; `verdict` (`named-in-session`, `rupture-yes`, `rupture-no`, `rupture-unsure`, `safety-acknowledged`), `flag`
-//! (logical id, absent without one) and `note`; or `undo` (logical id of the judgement).
+//! (logical id, absent without one) and `note`; of `safety-acknowledged` also `seen`, one for each answer that the page
+//! shows: the logical id of its QuestionnaireResponse, a space, the answer; or `undo` (logical id of the judgement).
 
 use super::model::{PageModel, Said};
 use super::url;
@@ -112,6 +113,11 @@ pub fn acknowledge(model: &PageModel, record: &Record) -> Markup {
         @if let (Some(csrf), false) = (&model.csrf, model.looking_back) {
             form method="post" action=(url::judgements(&model.base_path, model.id)) {
                 (hidden(csrf, flag_id(model, record, FlagKind::SafetyItem)))
+                @for one in words::safety_shown(record) {
+                    @if let Some(value) = one.value {
+                        input type="hidden" name="seen" value={ (one.source.id) " " (value) };
+                    }
+                }
                 button type="submit" name="verdict" value=(verdict_code(Verdict::SafetyAcknowledged)) { (ui::SEEN_IT) }
             }
         }

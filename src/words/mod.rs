@@ -39,7 +39,7 @@ pub use grammar::{
 };
 pub use listen::{Listen, listen_for};
 pub use record::{Column, ColumnKind, Record};
-pub use safety::{SafetyWords, safety_item, safety_note};
+pub use safety::{SafetyWords, safety_item, safety_note, safety_shown};
 pub use signals::{Line, evidence_seen, signal_line};
 pub use small::*;
 pub use unread::unread;

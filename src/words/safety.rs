@@ -1,11 +1,11 @@
 //! The safety item: not a statistic. It stands above everything and never feeds the model.
 //!
-//! All answers above zero since one was last seen are said, with their days; and where answers are missing, that too.
+//! All answers above zero that were not marked as seen are said, with their days; and where answers are missing, that too.
 
 use super::Manner;
 use super::grammar::{date, figure, list, number, weeks};
 use super::record::{Record, days_between};
-use crate::domain::{Administration, EpisodeKey, FlagKind, Measure, SafetyAnswer, Verdict};
+use crate::domain::{Administration, Covered, EpisodeKey, FlagKind, Measure, SafetyAnswer, Source};
 use jiff::{SignedDuration, Timestamp};
 
 /// Days named; the rest are counted.
@@ -50,12 +50,38 @@ pub fn safety_item(record: &Record, manner: &Manner) -> Option<SafetyWords> {
 const ASK: &str = "Please ask about it in the session. It stays here until it is marked as seen; should a later answer be \
                    0, a line about it stays for eight weeks.";
 
-/// Of the measure that raised it: every answer above zero since one was last seen.
+/// The answers that [`safety_item`] speaks of: what marking it as seen covers.
+pub fn safety_shown(record: &Record) -> Vec<Covered> {
+    let Some(EpisodeKey::Response(key)) = record.active(FlagKind::SafetyItem).map(|episode| &episode.key) else {
+        return Vec::new();
+    };
+    let forms = || record.timeline.into_iter().flat_map(|t| &t.administrations);
+    let undated = || record.timeline.into_iter().flat_map(|t| &t.undated);
+    let mut shown: Vec<&Source> = match forms().find(|given| given.source == *key) {
+        Some(first) => {
+            known(record, &first.measure).iter().filter(|told| told.unseen()).map(|told| told.source).collect()
+        }
+        None => Vec::new(),
+    };
+    shown.push(key);
+    shown.sort_unstable();
+    shown.dedup();
+    // A form may hold several measures, each with an item of its own.
+    let highest = |source: &Source| {
+        let dated = forms().filter(|given| given.source == *source && given.safety_told < record.as_of);
+        let all = dated
+            .filter_map(|given| given.safety)
+            .chain(undated().filter(|given| given.source == *source).filter_map(|given| given.safety));
+        all.map(|answer| answer.value).filter(|value| *value > 0.0).max_by(f64::total_cmp)
+    };
+    let covered = |source: &Source| Some(Covered { source: source.clone(), value: Some(highest(source)?) });
+    shown.into_iter().filter_map(covered).collect()
+}
+
+/// Of the measure that raised it: every answer above zero that was not seen.
 fn answers(record: &Record, first: &Administration, manner: &Manner) -> (String, String) {
-    let since = last_seen(record);
     let known = known(record, &first.measure);
-    let above: Vec<&Told> =
-        known.iter().filter(|told| told.value > 0.0 && since.is_none_or(|at| told.at > at)).collect();
+    let above: Vec<&Told> = known.iter().filter(|told| told.unseen()).collect();
     let day = |told: &Told| date(told.at, record.as_of, manner);
     let Some(last) = above.last() else {
         return (format!("Safety item answered above zero on {}", date(first.at, record.as_of, manner)), ASK.into());
@@ -109,9 +135,7 @@ pub fn safety_note(record: &Record, manner: &Manner) -> Option<String> {
     let timeline = record.timeline?;
     let asked = timeline.administrations.iter().rfind(|given| given.safety.is_some() && given.at < record.as_of)?;
     let known = known(record, &asked.measure);
-    let since = last_seen(record);
-    let unseen: Vec<&Told> =
-        known.iter().filter(|told| told.value > 0.0 && since.is_none_or(|at| told.at > at)).collect();
+    let unseen: Vec<&Told> = known.iter().filter(|told| told.unseen()).collect();
     let missing = missing(record, &asked.measure, &known, manner);
     let day = |told: &Told| date(told.at, record.as_of, manner);
     let fresh = unseen.last().is_some_and(|told| days_between(told.at, record.as_of) <= REMEMBERED_DAYS);
@@ -152,30 +176,38 @@ pub(super) fn zero_answer(record: &Record, beside: &str, manner: &Manner) -> Opt
 }
 
 /// One answer.
-struct Told {
+struct Told<'a> {
+    source: &'a Source,
     at: Timestamp,
     value: f64,
+    /// A practitioner marked it as seen.
+    seen: bool,
 }
 
-fn known(record: &Record, measure: &Measure) -> Vec<Told> {
+impl Told<'_> {
+    fn unseen(&self) -> bool {
+        self.value > 0.0 && !self.seen
+    }
+}
+
+fn known<'a>(record: &Record<'a>, measure: &Measure) -> Vec<Told<'a>> {
+    let judgements = || record.timeline.into_iter().flat_map(|t| &t.judgements).filter(|j| j.known < record.as_of);
     let forms = record.timeline.into_iter().flat_map(|t| &t.administrations);
     let mut known: Vec<Told> = forms
         .filter(|given| given.measure.canonical == measure.canonical && given.safety_told < record.as_of)
-        .filter_map(|given| Some(Told { at: given.at, value: given.safety?.value }))
+        .filter_map(|given| {
+            let value = given.safety?.value;
+            let seen = judgements().any(|j| j.acknowledges(&given.source, value, Some(given.safety_known)));
+            Some(Told { source: &given.source, at: given.at, value, seen })
+        })
         .collect();
     known.sort_by_key(|told| told.at);
     known
 }
 
-/// When a practitioner last marked one as seen.
-fn last_seen(record: &Record) -> Option<Timestamp> {
-    let judgements = record.timeline.into_iter().flat_map(|t| &t.judgements);
-    judgements.filter(|j| j.verdict == Verdict::SafetyAcknowledged && j.known < record.as_of).map(|j| j.known).max()
-}
-
 /// "No answer to the question about suicide or self-harm (PHQ-9, item 9) since 28 March (17 weeks); it was left out on
 /// 9 May": where sessions have gone by without one.
-fn missing(record: &Record, measure: &Measure, known: &[Told], manner: &Manner) -> Option<String> {
+fn missing(record: &Record, measure: &Measure, known: &[Told<'_>], manner: &Manner) -> Option<String> {
     let last = known.last()?;
     let day = |at: Timestamp| date(at, record.as_of, manner);
     let forms = record.timeline.into_iter().flat_map(|t| &t.administrations);

@@ -2,7 +2,7 @@
 
 use super::{Looker, json, looker, refusal, trace, turned_away};
 use crate::api::{State, flags, judgements, launch, token};
-use crate::domain::Verdict;
+use crate::domain::{Covered, Source, SourceKind, Verdict};
 use crate::error::{Error, Result};
 use crate::fhir::check;
 use crate::fhir::outcome::{Issue, IssueType};
@@ -26,6 +26,8 @@ struct Judged {
     note: Option<String>,
     /// Id of the judgement to take back.
     undo: Option<String>,
+    /// Answers to a safety item that the page showed: form and value.
+    seen: Vec<Covered>,
 }
 
 impl Judged {
@@ -38,11 +40,19 @@ impl Judged {
                 "flag" => judged.flag = Some(value),
                 "note" => judged.note = Some(value),
                 "undo" => judged.undo = Some(value),
+                "seen" => judged.seen.extend(covered(&value)),
                 _ => {}
             }
         }
         judged
     }
+}
+
+/// "q1 2"
+fn covered(text: &str) -> Option<Covered> {
+    let (id, value) = text.split_once(' ')?;
+    let value = value.parse().ok().filter(|value: &f64| value.is_finite())?;
+    Some(Covered { source: Source::new(SourceKind::QuestionnaireResponse, id), value: Some(value) })
 }
 
 pub(super) async fn judge(
@@ -106,6 +116,10 @@ async fn keep_judgement(state: &State, looker: &Looker, client: &str, form: &Jud
             if flag.is_some_and(|flag| !crate::api::rest::is_id(flag)) {
                 return Err(Error::new(IssueType::BusinessRule, judgements::NO_FLAG));
             }
+            let covers = match verdict {
+                Verdict::SafetyAcknowledged => seen(state, client, &form.seen).await?,
+                _ => Vec::new(),
+            };
             let performer = looker.session.as_ref().and_then(|session| launch::performer(state, session));
             let id = pipeline.clock.new_id();
             let input = judgement::JudgementInput {
@@ -117,6 +131,7 @@ async fn keep_judgement(state: &State, looker: &Looker, client: &str, form: &Jud
                 verdict,
                 issued: pipeline.clock.now(),
                 note: note.as_deref(),
+                covers: &covers,
             };
             let resource = judgement::observation(&input);
             (id, resource)
@@ -131,6 +146,20 @@ async fn keep_judgement(state: &State, looker: &Looker, client: &str, form: &Jud
     judgements::check(state, &write).await?;
     pipeline.write_by(&looker.access, vec![write]).await?;
     Ok(())
+}
+
+/// The answers that were seen, of those that the client's record has. There is one, or it would cover whatever came since.
+async fn seen(state: &State, client: &str, stated: &[Covered]) -> Result<Vec<Covered>> {
+    let pipeline = &state.pipeline;
+    let timeline = pipeline.look(client, pipeline.clock.now()).await?.timeline;
+    let forms = timeline.administrations.iter().map(|one| &one.source);
+    let known: Vec<&Source> = forms.chain(timeline.undated.iter().map(|one| &one.source)).collect();
+    let covers: Vec<Covered> = stated.iter().filter(|one| known.contains(&&one.source)).cloned().collect();
+    if covers.is_empty() {
+        let text = "The form does not say which answers were seen. Please go back, reload and try again.";
+        return Err(Error::new(IssueType::BusinessRule, text));
+    }
+    Ok(covers)
 }
 
 fn verdict(code: &str) -> Result<Verdict> {

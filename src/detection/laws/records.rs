@@ -82,6 +82,7 @@ pub fn form(id: &str, measure: &Arc<Measure>, when: i64, score: f64) -> Administ
         subscales: Vec::new(),
         safety: None,
         safety_told: at(when),
+        safety_known: at(when),
         complete: true,
     }
 }
@@ -227,6 +228,7 @@ pub fn timeline(weeks: &[Week]) -> Timeline {
                 verdict: [Verdict::Named, Verdict::RuptureNo, Verdict::SafetyAcknowledged][usize::from(kind)],
                 flag: None,
                 note: None,
+                covers: None,
             });
         }
     }

@@ -58,6 +58,7 @@ impl Client {
             verdict,
             flag: None,
             note: None,
+            covers: None,
         });
     }
 

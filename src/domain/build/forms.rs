@@ -30,9 +30,11 @@ pub fn read(source: &Source, response: &Response, known: Known, measures: &Measu
     // Not at the end of a day, nor when a clock that is ahead says so: at the beginning of what `authored` names, and
     // at the latest when it came. Past forms are not touched by when they came.
     let safety_told = response.authored_from.unwrap_or(at).min(at).min(known.received.unwrap_or(Timestamp::MAX));
+    let written = known.updated.map(|updated| updated.min(known.received.unwrap_or(Timestamp::MAX)));
+    let safety = (safety_told, written.map_or(safety_told, |written| written.max(safety_told)));
     // The seconds are those of the whole form, so they say nothing of one of several measures.
     let seconds = response.seconds.filter(|_| readings.len() == 1);
-    let read = readings.iter().map(|reading| administration(source, response, at, safety_told, seconds, reading));
+    let read = readings.iter().map(|reading| administration(source, response, at, safety, seconds, reading));
     timeline.administrations.extend(read);
 }
 
@@ -40,7 +42,7 @@ fn administration(
     source: &Source,
     response: &Response,
     at: Timestamp,
-    safety_told: Timestamp,
+    (safety_told, safety_known): (Timestamp, Timestamp),
     seconds: Option<f64>,
     reading: &Reading,
 ) -> Administration {
@@ -65,6 +67,7 @@ fn administration(
         subscales: sheet.subscales(definition),
         safety: sheet.safety.map(|value| SafetyAnswer { value }),
         safety_told,
+        safety_known,
         complete,
     }
 }

@@ -10,7 +10,7 @@ mod sessions;
 mod tasks;
 
 use super::fact::Fact;
-use super::{Administration, Judgement, Measures, Source, SourceKind, Timeline, Verdict};
+use super::{Administration, Covered, Judgement, Measures, Source, SourceKind, Timeline, Verdict};
 use jiff::Timestamp;
 use std::ops::Range;
 
@@ -71,6 +71,7 @@ pub fn timeline(facts: impl IntoIterator<Item = VersionedFact>, measures: &Measu
                         verdict,
                         flag: judgement.flag.as_deref().map(str::to_owned),
                         note: judgement.note.as_deref().map(str::to_owned),
+                        covers: covers(judgement),
                     });
                 }
             }
@@ -83,6 +84,15 @@ pub fn timeline(facts: impl IntoIterator<Item = VersionedFact>, measures: &Measu
     sessions::replacements(&mut timeline.slots, &all);
     timeline.endings = endings::endings(&all, &timeline);
     timeline
+}
+
+fn covers(judgement: &super::fact::Judgement) -> Option<Vec<Covered>> {
+    let covered = |(id, value): &(Box<str>, Option<f64>)| Covered {
+        source: Source::new(SourceKind::QuestionnaireResponse, &**id),
+        value: *value,
+    };
+    let covers: Vec<Covered> = judgement.covers.iter().map(covered).collect();
+    (!covers.is_empty()).then_some(covers)
 }
 
 fn sort(timeline: &mut Timeline) {
@@ -116,10 +126,16 @@ fn once(forms: &mut Vec<Administration>) {
 }
 
 /// Of several answers to "was there a rupture?" about one Flag the last one stands, and what was said twice was
-/// said once, first.
+/// said once, first. Answers seen are seen again only where all of them are listed before.
 fn last_word(judgements: &mut Vec<Judgement>) {
     let answers =
         |one: &Judgement| matches!(one.verdict, Verdict::RuptureYes | Verdict::RuptureNo | Verdict::RuptureUnsure);
+    let again = |before: &Judgement, one: &Judgement| match (&before.covers, &one.covers) {
+        _ if before.verdict != one.verdict => false,
+        _ if one.verdict != Verdict::SafetyAcknowledged => true,
+        (Some(before), Some(one)) => one.iter().all(|answer| before.contains(answer)),
+        _ => false,
+    };
     let all = judgements.clone();
     let mut place = 0;
     judgements.retain(|judgement| {
@@ -129,7 +145,7 @@ fn last_word(judgements: &mut Vec<Judgement>) {
         if answers(judgement) {
             !after.iter().filter(about).any(answers)
         } else {
-            judgement.note.is_some() || !before.iter().filter(about).any(|other| other.verdict == judgement.verdict)
+            judgement.note.is_some() || !before.iter().filter(about).any(|other| again(other, judgement))
         }
     });
 }

@@ -1,6 +1,6 @@
 //! Encounter, EpisodeOfCare, Patient, and the judgements of practitioners.
 
-use super::json::{codings, each, id, text};
+use super::json::{codings, each, extensions, id, number, text};
 use super::{BASE, ReadContext};
 use crate::domain::fact::{Encounter, Episode, EpisodeState, Judgement, Patient};
 use crate::domain::{EndingKind, Verdict};
@@ -49,6 +49,7 @@ pub fn patient(resource: &Value, context: &ReadContext) -> Patient {
 /// One of our own judgement Observations; any other Observation is none.
 pub fn judgement(resource: &Value, context: &ReadContext) -> Option<Judgement> {
     let signal = format!("{BASE}/CodeSystem/signal");
+    let answer_seen = format!("{BASE}/StructureDefinition/answer-seen");
     let is = |coding: &Value| {
         text(coding, "code") == Some("judgement") && text(coding, "system").is_none_or(|system| system == signal)
     };
@@ -64,6 +65,12 @@ pub fn judgement(resource: &Value, context: &ReadContext) -> Option<Judgement> {
         issued,
         flag: each(resource, "focus").find_map(|reference| id(reference, "Flag")).map(Box::from),
         note: note.map(|note| note.chars().take(NOTE_CHARS_MAX).collect::<String>().into()),
+        covers: each(resource, "derivedFrom")
+            .filter_map(|form| {
+                let seen = extensions(form, &answer_seen).find_map(|one| number(one.get("valueDecimal")?));
+                Some((id(form, "QuestionnaireResponse")?.into(), seen))
+            })
+            .collect(),
     })
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// First byte of every encoding. Count it up when [`Fact`] changes: older bytes then decode to `None`, and the
 /// fact is read again from the resource.
-const ENCODING: u8 = 2;
+const ENCODING: u8 = 3;
 
 pub fn encode(fact: &Fact) -> Vec<u8> {
     // Writing into memory fails for no fact; if it ever did, one byte alone decodes to nothing.

@@ -19,7 +19,9 @@
 //!   "valueCodeableConcept": {"coding": [{"system": "https://tautline.example/fhir/CodeSystem/judgement",
 //!                                        "code": "named-in-session", "display": "Named in session"}],
 //!                            "text": "Named in session"},
-//!   "note": [{"text": "…"}]
+//!   "note": [{"text": "…"}],
+//!   "derivedFrom": [{"reference": "QuestionnaireResponse/q1", "extension": [{
+//!     "url": "https://tautline.example/fhir/StructureDefinition/answer-seen", "valueDecimal": 1}]}]
 //! }
 //! ```
 //!
@@ -32,13 +34,17 @@
 //! * `issued` (or `effectiveDateTime`) is needed, and lies not in the future; `focus` is a Flag of the same client
 //!   ([`faults`]; the Flag is looked up at the door).
 //! * Each write of one leaves a Provenance that names the practitioner ([`provenance`]).
+//! * `derivedFrom`, of `safety-acknowledged`: the answers above zero that were seen, each on its form, with `answer-seen`
+//!   the highest on it. Another answer, or a higher one after an amendment, is not covered. Without it, and of a form
+//!   without `answer-seen`, what was covered is what its sender had written by `issued` (the later of `authored` and
+//!   `meta.lastUpdated`), and every answer without a date.
 //! * `note` is optional, for people alone.
 //! * Undone by `status` `entered-in-error` ([`undone`]); as if never made. Other statuses that count: `final`,
 //!   `amended`, `corrected`.
 
 use super::codes::{self, code_system, concept, ours};
 use super::entered_in_error;
-use crate::domain::Verdict;
+use crate::domain::{Covered, Verdict};
 use crate::fhir::outcome::{Issue, IssueType};
 use crate::fhir::{audit, time};
 use jiff::Timestamp;
@@ -58,6 +64,8 @@ pub struct JudgementInput<'a> {
     pub verdict: Verdict,
     pub issued: Timestamp,
     pub note: Option<&'a str>,
+    /// Of a safety item seen: the answers that were.
+    pub covers: &'a [Covered],
 }
 
 pub fn observation(input: &JudgementInput) -> Value {
@@ -85,6 +93,17 @@ pub fn observation(input: &JudgementInput) -> Value {
     body["valueCodeableConcept"] = ours("judgement", code, display);
     if let Some(note) = input.note.map(str::trim).filter(|note| !note.is_empty()) {
         body["note"] = json!([{"text": note}]);
+    }
+    let covered = |one: &Covered| {
+        let mut form = json!({"reference": one.source.to_string()});
+        if let Some(value) = one.value {
+            let value = if value.fract() == 0.0 { json!(value as i64) } else { json!(value) };
+            form["extension"] = json!([{"url": codes::extension_url("answer-seen"), "valueDecimal": value}]);
+        }
+        form
+    };
+    if !input.covers.is_empty() {
+        body["derivedFrom"] = input.covers.iter().map(covered).collect();
     }
     body
 }

@@ -386,6 +386,7 @@ fn administration(i: usize, at: Timestamp, measure: &Arc<Measure>, score: Option
         subscales: Vec::new(),
         safety: None,
         safety_told: at,
+        safety_known: at,
         complete: true,
     }
 }

@@ -2,8 +2,8 @@
 
 use super::super::*;
 use crate::domain::{
-    Closing, Course, FlagKind, HomeworkOutcome, Judgement, RomOutcome, SafetyAnswer, SignalKind, Source, SourceKind,
-    Timeline, Verdict, Why,
+    Closing, Course, Covered, FlagKind, HomeworkOutcome, Judgement, RomOutcome, SafetyAnswer, SignalKind, Source,
+    SourceKind, Timeline, Verdict, Why,
 };
 use crate::view::samples::{Case, Script, all};
 use jiff::SignedDuration;
@@ -38,7 +38,7 @@ fn again(case: &mut Case, days: i32, value: Option<f64>) {
     let mut again = case.timeline.administrations.iter().rfind(known).expect("an answer").clone();
     again.source.id = format!("again-{days}").into();
     again.at += DAY * days;
-    again.safety_told = again.at;
+    (again.safety_told, again.safety_known) = (again.at, again.at);
     again.safety = value.map(|value| SafetyAnswer { value });
     case.timeline.administrations.push(again);
 }
@@ -77,9 +77,23 @@ fn all_safety_answers_since_the_last_one_seen_are_said() {
         verdict: Verdict::SafetyAcknowledged,
         flag: None,
         note: None,
+        covers: None,
     });
     let text = said(&case).text;
     assert!(text.contains("(2) on 6 March. Not yet") && !text.contains("2 March"), "{text}");
+    // What the practitioner saw and no more, however late the rest came.
+    let seen = |case: &mut Case, covers| case.timeline.judgements[0].covers = Some(covers);
+    let covered = |id: &str, value| Covered { source: Source::new(first.source.kind, id), value: Some(value) };
+    let all = [covered(&first.source.id, 1.0), covered("again-1", 1.0), covered("again-4", 2.0)];
+    seen(&mut case, all.to_vec());
+    let text = said(&case).text;
+    assert!(text.contains("(3) on 5 March. Not yet"), "{text}");
+    let shown = |case: &Case| safety_shown(&Record::new(&case.course, At::Open, Some(&case.timeline)));
+    assert!(shown(&case).contains(&covered("again-3", 3.0)) && !shown(&case).contains(&covered("again-4", 2.0)));
+    let lower = case.timeline.administrations.iter_mut().find(|given| &*given.source.id == "again-4").expect("it");
+    lower.safety = Some(SafetyAnswer { value: 3.0 });
+    let text = said(&case).text;
+    assert!(text.contains("(3) on 5 March and 6 March. Not yet"), "{text}");
 }
 
 /// What closed by a later zero, and nobody marked as seen, is not gone; nor is a long silence an all-clear.

@@ -1,12 +1,14 @@
 //! Judgements, and what reconciliation leaves alone.
 
 use super::sample::*;
-use crate::domain::Verdict;
+use crate::domain::fact::Fact;
+use crate::domain::{Covered, Source, SourceKind, Verdict};
 use crate::fhir::write::judgement::{JudgementInput, is_judgement, observation, undone, verdict_of};
 use crate::fhir::write::*;
 use serde_json::json;
 
 pub fn judgement(id: &str, verdict: Verdict) -> serde_json::Value {
+    let seen = [Covered { source: Source::new(SourceKind::QuestionnaireResponse, "q1"), value: Some(2.0) }];
     observation(&JudgementInput {
         id,
         client: CLIENT,
@@ -16,6 +18,7 @@ pub fn judgement(id: &str, verdict: Verdict) -> serde_json::Value {
         verdict,
         issued: week(4),
         note: Some("She said it before I did."),
+        covers: if verdict == Verdict::SafetyAcknowledged { &seen } else { &[] },
     })
 }
 
@@ -32,6 +35,15 @@ fn a_judgement_is_read_as_it_was_built() {
     }
     assert!(!is_judgement(&json!({})));
     assert_eq!(verdict_of(&json!({"valueCodeableConcept": {"coding": "x"}})), None);
+}
+
+#[test]
+fn what_was_seen_is_read_as_it_was_written() {
+    let made = judgement("j1", Verdict::SafetyAcknowledged);
+    let context = crate::fhir::read::ReadContext { zone: jiff::tz::TimeZone::UTC };
+    let Some(Fact::Judgement(read)) = crate::fhir::read::fact(&made, &context) else { panic!("{made}") };
+    assert_eq!(read.covers, [("q1".into(), Some(2.0))]);
+    assert!(judgement("j1", Verdict::Named).get("derivedFrom").is_none());
 }
 
 #[test]

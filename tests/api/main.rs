@@ -45,6 +45,7 @@ mod regressions;
 mod rotation;
 mod search;
 mod secrets;
+mod seen;
 mod server;
 mod sessions;
 mod several;

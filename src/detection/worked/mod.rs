@@ -325,6 +325,50 @@ fn a_safety_answer_is_told_at_once() {
     assert_eq!(closed, Some((at(4 * DAY), Closing::Acknowledged)));
 }
 
+/// A nightly interface: what was filled in, or amended, before the acknowledgement and came after it was not seen.
+#[test]
+fn what_was_not_seen_is_not_acknowledged() {
+    let answer = |id: &str, when: i64, value: f64, written: i64| {
+        let mut form = form(id, &phq9(), when, 12.0);
+        form.safety = Some(SafetyAnswer { value });
+        form.safety_known = at(written);
+        form
+    };
+    let seen = |id: &str, value: f64| Covered {
+        source: Source::new(SourceKind::QuestionnaireResponse, id),
+        value: Some(value),
+    };
+    // forms, what is listed (None: no list), whether the Flag is closed
+    let one = answer("q1", 0, 1.0, 0);
+    let cases = [
+        (vec![one.clone()], Some(vec![seen("q1", 1.0)]), true),
+        (vec![one.clone(), answer("q2", DAY, 3.0, DAY)], Some(vec![seen("q1", 1.0)]), false),
+        (vec![one.clone(), answer("q2", DAY, 3.0, DAY)], Some(vec![seen("q1", 1.0), seen("q2", 3.0)]), true),
+        (vec![answer("q1", 0, 3.0, 3 * DAY)], Some(vec![seen("q1", 1.0)]), false),
+        (vec![answer("q1", 0, 1.0, 3 * DAY)], Some(vec![seen("q1", 1.0)]), true),
+        (vec![one.clone(), answer("q2", DAY, 3.0, DAY)], None, true),
+        (vec![one, answer("q2", DAY, 3.0, 3 * DAY)], None, false),
+        (vec![answer("q1", 0, 3.0, 3 * DAY)], None, false),
+    ];
+    for (n, (forms, covers, closed)) in cases.into_iter().enumerate() {
+        let mut client = Client::new();
+        client.t.administrations = forms;
+        client.judge(2 * DAY, Verdict::SafetyAcknowledged);
+        client.t.judgements[0].covers = covers;
+        let course = client.until(4 * DAY);
+        assert_eq!(course.open.as_ref().unwrap().flags.is_empty(), closed, "{n}");
+        assert_eq!(course.episodes[0].closed, closed.then_some((at(2 * DAY), Closing::Acknowledged)), "{n}");
+        client.judge(3 * DAY + HOUR, Verdict::SafetyAcknowledged);
+        assert!(client.until(4 * DAY).open.unwrap().flags.is_empty(), "{n}: seen by then");
+    }
+    // Of a clock that was ahead: told after it was seen.
+    let mut client = Client::new();
+    client.t.administrations.push(answer("q1", 2 * DAY + HOUR, 1.0, 2 * DAY + HOUR));
+    client.judge(2 * DAY, Verdict::SafetyAcknowledged);
+    client.t.judgements[0].covers = Some(vec![seen("q1", 1.0)]);
+    assert!(client.until(4 * DAY).episodes.is_empty());
+}
+
 #[test]
 fn a_later_complete_zero_closes_a_safety_answer() {
     let mut client = Client::new();

@@ -19,7 +19,8 @@ async fn page(server: &Server, client: &str) -> String {
 }
 
 fn hidden(form: &str, name: &str) -> Vec<String> {
-    let values = form.split(&format!("name=\"{name}\" value=\"")).skip(1);
+    let field = format!("name=\"{name}\" value=\"");
+    let values = form.split(&field).skip(1);
     values.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
 }
 

@@ -72,7 +72,7 @@ fn not_covered(record: &Record, person: &Person) -> Vec<String> {
     if none(|c| !c.homework.is_empty()) {
         said.push("no homework is recorded".into());
     }
-    if none(|c| !c.rom.is_empty()) {
+    if none(|c| !c.rom.is_empty()) && record.timeline.is_none_or(|t| t.undated.is_empty()) {
         said.push("no outcome questionnaire is used, so no safety question is asked".into());
     }
     said

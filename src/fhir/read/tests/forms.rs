@@ -26,12 +26,18 @@ fn a_complete_phq9_by_loinc_answer_codes() {
     let mut response = form("http://loinc.org/q/44249-1|2.73", coded(&[1, 2, 3, 0, 1, 2, 3, 0, 0]));
     response["extension"] =
         json!([{"url": "https://tautline.example/fhir/StructureDefinition/completion-seconds", "valueDecimal": 41.5}]);
-    let form = one(response);
+    let form = one(response.clone());
     assert_eq!((form.measure.name.as_str(), form.measure.items), ("PHQ-9", 9));
     assert_eq!(form.at, at("2026-03-02T09:00:00Z"));
     assert_eq!((form.score, form.complete, form.finished, form.seconds), (Some(12.0), true, true, Some(41.5)));
     assert_eq!(form.answers, [1., 2., 3., 0., 1., 2., 3., 0., 0.].map(Some));
     assert_eq!(form.safety.map(|answer| answer.value), Some(0.0));
+    // Known from when it was filled in; what its sender wrote later is known from then.
+    assert_eq!((form.safety_told, form.safety_known), (form.at, form.at));
+    let later = one(sent(response.clone(), "2026-03-03T02:00:00Z"));
+    assert_eq!((later.safety_told, later.safety_known), (form.at, at("2026-03-03T02:00:00Z")));
+    let earlier = one(sent(response, "2026-03-01T02:00:00Z"));
+    assert_eq!(earlier.safety_known, form.at);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{EndingKind, Slot, SlotOutcome, Verdict};
+use crate::domain::{Covered, EndingKind, Slot, SlotOutcome, Verdict};
 
 const START: &str = "2026-03-02T10:00:00Z";
 
@@ -224,6 +224,25 @@ fn endings_and_judgements() {
     assert_eq!((judgements[0].verdict, judgements[0].known), (Verdict::RuptureYes, at(START)));
     assert_eq!(judgements[0].flag.as_deref(), Some("f1"));
     assert!(read(&[judged("entered-in-error")]).judgements.is_empty());
+    // What was seen twice was seen once, but for what the second one saw alone; without a list each speaks for its time.
+    let seen = |id: &str, forms: &[&str]| {
+        let mut one = judged("final");
+        one["id"] = json!(id);
+        drop(one.as_object_mut().map(|fields| fields.remove("note")));
+        one["valueCodeableConcept"]["coding"][0]["code"] = json!("safety-acknowledged");
+        let url = "https://tautline.example/fhir/StructureDefinition/answer-seen";
+        let form = |id: &&str| json!({"reference": format!("QuestionnaireResponse/{id}/_history/3"), "extension": [{"url": url, "valueDecimal": 2}]});
+        if !forms.is_empty() {
+            one["derivedFrom"] = forms.iter().map(form).collect();
+        }
+        one
+    };
+    let all = |seen: &[Value]| read(seen).judgements;
+    let listed = all(&[seen("j1", &["q1", "q2"]), seen("j2", &["q2"]), seen("j3", &["q3"])]);
+    assert_eq!(listed.iter().map(|one| &*one.source.id).collect::<Vec<_>>(), ["j1", "j3"]);
+    let q3 = Source::new(SourceKind::QuestionnaireResponse, "q3");
+    assert_eq!(listed[1].covers, Some(vec![Covered { source: q3, value: Some(2.0) }]));
+    assert_eq!(all(&[seen("j1", &[]), seen("j2", &[])]).len(), 2);
     let mut signal = judged("final");
     signal["code"]["coding"][0]["code"] = json!("attendance");
     assert_eq!(fact(&signal, &context()), None);

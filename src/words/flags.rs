@@ -151,7 +151,7 @@ pub fn response_flag(record: &Record, manner: &Manner) -> FlagWords {
             Standing::On,
             OF,
             "not on track",
-            format!("since {since}; {}", not_on_track(episode.why, &scores, manner)),
+            format!("since {since}; {}", not_on_track(record.off_track().unwrap_or(episode.why), &scores, manner)),
         );
     }
     if scores.len() < SCORES_MIN {
@@ -240,12 +240,12 @@ pub(super) fn score_line(record: &Record, manner: &Manner) -> Line {
     };
     let sub = match record.active(FlagKind::NotOnTrack) {
         Some(_) if worse_than_expected(last) => format!("{}{track}", range(&scores)),
-        Some(episode) if episode.why == Why::Plateau => {
+        Some(_) if record.off_track() == Some(Why::Plateau) => {
             format!("no longer improving, though inside the expected range{track}")
         }
         _ => format!("{}{track}", range(&scores)),
     };
-    let plateau_now = record.active(FlagKind::NotOnTrack).is_some_and(|episode| episode.why == Why::Plateau);
+    let plateau_now = record.off_track() == Some(Why::Plateau);
     let main = if plateau_now { plateau(&scores, manner) } else { told(record, &scores, manner) };
     let sub = match estimated(record, &scores, manner) {
         Some(estimated) => format!("{sub}; {estimated}"),

@@ -280,7 +280,7 @@ fn scores_worse(record: &Record) -> bool {
     risen(&scores).is_some()
         || reliably_worse(&scores).is_some()
         || scores.last().is_some_and(|last| scores::worse_than_expected(last))
-        || record.active(FlagKind::NotOnTrack).is_some_and(|episode| episode.why != Why::Plateau)
+        || record.off_track().is_some_and(|why| why != Why::Plateau)
 }
 
 /// A pattern like dissatisfaction, and the alliance questionnaire says so.
@@ -313,9 +313,8 @@ fn no_contact(record: &Record, person: &Person, manner: &Manner) -> Gist {
 
 fn off_track_strong(record: &Record, person: &Person) -> String {
     let scores = record.scores();
-    let why = record.active(FlagKind::NotOnTrack).map(|episode| episode.why);
     let name = scores.last().map_or("score", |seen| seen.measure.name.as_str());
-    match why {
+    match record.off_track() {
         Some(Why::Plateau) => format!("{} {name} has stopped improving", person.hers_capital()),
         Some(Why::ReliableDeterioration) => format!("{} {name} has got worse", person.hers_capital()),
         _ => format!("{} {name} is worse than expected by now", person.hers_capital()),
@@ -328,7 +327,7 @@ fn course(record: &Record, scores: &[&ScoreSeen], manner: &Manner) -> String {
 }
 
 fn stands_still(record: &Record) -> bool {
-    record.active(FlagKind::NotOnTrack).is_some_and(|episode| episode.why == Why::Plateau)
+    record.off_track() == Some(Why::Plateau)
 }
 
 fn off_track_rest(record: &Record, manner: &Manner) -> String {

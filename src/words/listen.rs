@@ -90,7 +90,7 @@ fn asks(record: &Record, person: &Person) -> Vec<String> {
         items.push("What did not fit about the homework that was declined?".to_owned());
     }
     let worse = [Why::AboveExpected, Why::ReliableDeterioration];
-    if record.active(FlagKind::NotOnTrack).is_some_and(|episode| worse.contains(&episode.why)) {
+    if record.off_track().is_some_and(|why| worse.contains(&why)) {
         items.push("Has something happened outside therapy?".to_owned());
     }
     if sudden_gain(&scores, &super::Manner::default()).is_some() {
@@ -143,7 +143,7 @@ fn strands(record: &Record) -> Vec<(Strand, String)> {
             SignalKind::RomTrajectory => {}
         }
     }
-    match record.active(FlagKind::NotOnTrack).map(|episode| episode.why) {
+    match record.off_track() {
         Some(Why::Plateau) => add(Strand::Goal, " (The score has not moved as hoped.)".into()),
         Some(_) => add(Strand::Goal, " (The score has got worse.)".into()),
         None => {}

@@ -5,7 +5,7 @@ use super::grammar::{counted, date, number};
 use super::{At, Manner, place};
 use crate::domain::{
     Administration, Assessment, AttendanceOutcome, Course, Episode, FlagKind, HomeworkOutcome, HomeworkSeen, Measure,
-    RomOutcome, RomSeen, ScoreSeen, SlotOutcome, StepKey, Timeline,
+    RomOutcome, RomSeen, ScoreSeen, SlotOutcome, StepKey, Timeline, Why,
 };
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -250,6 +250,13 @@ impl<'a> Record<'a> {
             episode.kind == kind && opened && !self.is_closed(episode)
         };
         self.course.episodes.iter().rev().find(stands)
+    }
+
+    /// Why the score is off track, as it is now: a standstill may have become a deterioration since it was flagged.
+    pub(super) fn off_track(&self) -> Option<Why> {
+        let why = self.active(FlagKind::NotOnTrack)?.why;
+        let worse = super::scores::reliably_worse(&self.scores()).is_some_and(|(_, running)| running > 1);
+        Some(if why == Why::Plateau && worse { Why::ReliableDeterioration } else { why })
     }
 
     /// The last episode of this kind that has closed by now.

@@ -252,3 +252,29 @@ fn a_standstill_is_one_in_the_caseload_too() {
     let page = gist(&record, person, &manner).text();
     assert!(page.contains(&format!("has stopped improving: {course}, still")), "{row} / {page}");
 }
+
+/// What was flagged as a standstill and has got worse since is told as that.
+#[test]
+fn a_standstill_that_got_worse_is_one_no_more() {
+    let case = Script {
+        attendance: "AAAAAAAAAAAA",
+        homework: "DDDDDDDDDDDD",
+        rom: "CCCCCCCCCCCC",
+        scores: &[20.0, 20.0, 20.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0, 19.0, 20.0, 22.0],
+        episodes: &[(FlagKind::NotOnTrack, 8, Why::Plateau)],
+        ..Script::default()
+    }
+    .case();
+    let record = Record::new(&case.course, At::Open, Some(&case.timeline));
+    let (person, manner) = (&case.person, Manner::default());
+    let said = [
+        gist(&record, person, &manner).text(),
+        caseload_line(&record, person, &manner),
+        response_flag(&record, &manner).why,
+        signal_line(&record, SignalKind::RomTrajectory, person, &manner).sentence(),
+    ];
+    for text in &said {
+        assert!(!text.contains("improving") && !text.contains("between 12 and 22"), "{said:?}");
+    }
+    assert!(said[0].contains("has got worse"), "{said:?}");
+}

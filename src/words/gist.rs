@@ -294,10 +294,11 @@ fn no_contact(record: &Record, person: &Person, manner: &Manner) -> Gist {
     let closed = record.last_closed(FlagKind::EngagementDrop).and_then(|e| e.closed);
     let disengaged =
         matches!(closed, Some((_, Closing::Disengaged))) && record.active(FlagKind::EngagementDrop).is_none();
-    let said = said.strong(format!("No contact with {}", person.called()));
+    // A call or a form may have come since: of sessions alone it can be said.
+    let said = said.strong(format!("No session with {}", person.called()));
     let said = match record.last_kept() {
         Some(c) => said.say(format!(
-            " since the session of {} ({} ago), and nothing is booked.",
+            " since that of {} ({} ago), and nothing is booked.",
             date(c.start, record.as_of, manner),
             weeks(days_between(c.start, record.as_of))
         )),

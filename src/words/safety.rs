@@ -14,6 +14,8 @@ const DAYS_NAMED: usize = 3;
 const REMEMBERED_DAYS: f64 = 56.0;
 /// Without an answer for so long, the last one says nothing of now.
 const SILENT_DAYS: f64 = 28.0;
+/// Sooner where a flag stands.
+const SILENT_FLAGGED_DAYS: f64 = 14.0;
 /// Under so many seconds an item a form is filled in in haste (detection's own limit).
 const HASTE_SECONDS: f64 = 2.0;
 
@@ -220,7 +222,8 @@ fn missing(record: &Record, measure: &Measure, known: &[Told<'_>], manner: &Mann
     let days = days_between(last.at, record.as_of);
     let slack = SignedDuration::from_hours(12);
     let gone_by = record.columns.iter().filter(|c| c.start > last.at + slack && c.start < record.as_of).count();
-    let silent = days >= SILENT_DAYS && gone_by > 1;
+    let flagged = [FlagKind::EngagementDrop, FlagKind::NotOnTrack].iter().any(|kind| record.active(*kind).is_some());
+    let silent = days >= if flagged { SILENT_FLAGGED_DAYS } else { SILENT_DAYS } && gone_by > 1;
     let ago = weeks(days);
     match (left_out.last(), silent) {
         (None, false) => None,

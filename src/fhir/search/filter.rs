@@ -32,6 +32,10 @@ pub(super) fn read(name: Kind, key: &str, value: &str, context: &TermContext, li
             let any = split(value).iter().map(|one| value::date(key, one, context)).collect::<Result<_, _>>()?;
             return Ok(Some(Filter { param: "_lastUpdated", any, not: false }));
         }
+        ("_id" | "_lastUpdated", Some(_)) => {
+            let text = format!("'{}': this parameter takes no modifier here.", clip(key));
+            return Err(Issue::error(IssueType::NotSupported, text));
+        }
         _ => {}
     }
     let Some(parameter) = parameter(name, code) else { return Ok(None) };

@@ -326,6 +326,7 @@ mod tests {
         assert_eq!(search("Flag", &[("colour", "red")], true).expect_err("strict")[0].code, IssueType::NotSupported);
         assert_eq!(search("Flag", &[("colour", "red")], false).expect("lenient").ignored, ["colour"]);
         assert!(search("Flag", &[("status:exact", "x")], false).is_err());
+        assert!(search("Flag", &[("_id:not", "x")], false).is_err() && search("Flag", &[("_id", "x")], false).is_ok());
         assert!(search("Flag", &[("date", "yesterday")], false).is_err());
         assert!(search("Flag", &[("_count", "-1")], false).is_err());
     }

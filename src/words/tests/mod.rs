@@ -145,7 +145,7 @@ fn a_kept_session_stands_at_its_own_day_when_nothing_is_booked() {
     let case = gone_quiet(2, true);
     let record = Record::new(&case.course, At::Open, Some(&case.timeline));
     let said = gist(&record, &case.person, &manner).text();
-    assert!(said.starts_with("No contact with Ada since the session of 16 February (three weeks ago)"), "{said}");
+    assert!(said.starts_with("No session with Ada since that of 16 February (three weeks ago)"), "{said}");
     let line = signal_line(&record, SignalKind::Attendance, &case.person, &manner);
     assert_eq!(line.main, "No session kept since 16 February, and nothing is booked");
     let now = record.current.expect("an assessment");

@@ -118,6 +118,15 @@ fn an_answer_that_nobody_saw_and_answers_that_are_missing_are_said_without_an_al
     let long = Script { rom: "CCCCMMMMMM", attendance: "AAAAAAAAAA", scores: &[12.0; 4], ..Script::default() }.case();
     let said = note(&long.course, &long.timeline).expect("a note");
     assert!(said.starts_with("No answer to the question about suicide or self-harm (PHQ-9, item 9) since"), "{said}");
+    // Two forms missed: sooner where a flag stands.
+    let short = |episodes| {
+        let script =
+            Script { rom: "CCCCCCCCMM", attendance: "AAAAAAAAAA", scores: &[12.0; 8], episodes, ..Script::default() };
+        let case = script.case();
+        note(&case.course, &case.timeline)
+    };
+    assert_eq!(short(&[]), None);
+    assert!(short(&[(FlagKind::EngagementDrop, 9, crate::domain::Why::Signals)]).is_some());
     let calm = sample("calm");
     assert_eq!(note(&calm.course, &calm.timeline), None);
 }

@@ -25,5 +25,6 @@ pub async fn metrics(state: web::Data<State>) -> HttpResponse {
         state.metrics.jobs_pending(pending);
     }
     state.metrics.store(state.pipeline.store.figures());
+    state.metrics.bodies(state.bodies.bytes());
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(state.metrics.text())
 }

@@ -27,6 +27,7 @@ pub struct Metrics {
     findings: IntCounter,
     failed: IntCounter,
     writers: IntGauge,
+    bodies: IntGauge,
     shed: IntGauge,
     connections: IntGaugeVec,
 }
@@ -89,6 +90,7 @@ impl Metrics {
                 IntCounter::new("tautline_assessments_failed_total", "Assessments that failed and will be tried again"),
             )?,
             writers: kept(&registry, IntGauge::new("tautline_writers", "Requests that write or wait for it"))?,
+            bodies: kept(&registry, IntGauge::new("tautline_bodies_bytes", "Bytes of bodies in flight, decompressed"))?,
             shed: kept(
                 &registry,
                 IntGauge::new("tautline_writes_shed_total", "Writes refused because too many waited"),
@@ -144,6 +146,11 @@ impl Metrics {
             ("max", figures.connections_max),
         ];
         states.iter().for_each(|(state, count)| self.connections.with_label_values(&[state]).set(i64::from(*count)));
+    }
+
+    /// Bytes of bodies in flight.
+    pub fn bodies(&self, bytes: usize) {
+        self.bodies.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// Prometheus text format.

@@ -114,14 +114,16 @@ async fn bodies_beyond_what_they_may_take_are_refused() {
         server.send(Method::PUT, &format!("/fhir/Patient/{id}"), &headers, Some(body.into_bytes())).await
     };
     // What was sent may still be on its way.
-    let mut refused = put("long", long.clone()).await;
-    for _ in 0..200 {
-        if refused.status == 503 {
-            break;
-        }
+    let arrived = async || {
+        let metrics = server.get("/metrics").await.text;
+        metrics.lines().find_map(|line| line.strip_prefix("tautline_bodies_bytes ")?.parse::<usize>().ok())
+    };
+    let began = Instant::now();
+    while arrived().await != Some(4 * HALF_SENT) {
+        assert!(began.elapsed() < Duration::from_secs(60), "{:?} of {}", arrived().await, 4 * HALF_SENT);
         tokio::time::sleep(Duration::from_millis(50)).await;
-        refused = put("long", long.clone()).await;
     }
+    let refused = put("long", long.clone()).await;
     assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "1"));
     assert_eq!(refused.issues()[0].0, "transient");
     put("short", json!({"resourceType": "Patient", "id": "short"}).to_string()).await.expect(201);

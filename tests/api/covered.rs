@@ -5,7 +5,9 @@ use crate::issuer::Signer;
 use crate::server::Server;
 use crate::story::{start_for, withdrawing};
 use crate::visitor::{Browser, server};
+use reqwest::Method;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 const USUAL: &str =
     "launch openid fhirUser patient/Patient.r patient/QuestionnaireResponse.rs patient/Task.rs patient/Appointment.rs";
@@ -130,6 +132,31 @@ async fn looking_back_and_the_caseload_cover_no_more() {
         holds(&list, &["Ana Muster"], named, scope);
         holds(&list, &["class=\"strip\"", "class=\"flag-cell\""], assessed, scope);
         assert_eq!(list.contains("permissions do not cover"), !assessed, "{scope}: {list}");
+    }
+    server.stop().await;
+}
+
+/// A form's token is made of the cookie's secret: whoever has a launch can make one, and it is of no use.
+#[actix_web::test]
+async fn who_may_not_see_the_assessment_says_nothing_of_it() {
+    let ehr = Ehr::start().await;
+    ward(&ehr);
+    let (server, _place) = server(&[(&ehr, "")]).await;
+    for (scope, status) in [("launch patient/Task.rs", 403), (USUAL, 303)] {
+        page(&server, &ehr, json!({"patient": "p1", "scope": USUAL})).await;
+        ehr.with(|ward| ward.context = json!({"patient": "p1", "scope": scope}));
+        let mut browser = Browser::new(&server);
+        let there = browser.enter(&ehr).await;
+        browser.page(&there).await.expect(200);
+        let path = there.split('?').next().expect("a path").to_owned();
+        let client = path.rsplit('/').next().expect("an id");
+        assert_eq!(browser.cookies.len(), 1, "the session's");
+        let secret = browser.cookies.values().next().expect("a cookie").clone();
+        let token = tautline::smart::vault::Secret::new(&secret).derived("csrf");
+        let digest = Sha256::new().chain_update(token).chain_update([0]).chain_update(client).finalize();
+        let token: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let form = [("verdict", "rupture-no"), ("csrf", token.as_str())];
+        browser.send(Method::POST, &format!("{path}/judgements"), Some(&form)).await.expect(status);
     }
     server.stop().await;
 }

@@ -1,8 +1,8 @@
 //! What is said on the page about a Flag.
 
-use super::{Looker, json, looker, refusal, trace, turned_away};
+use super::{Looker, covered, json, looker, refusal, trace, turned_away};
 use crate::api::{State, flags, judgements, launch, token};
-use crate::domain::{Covered, Source, SourceKind, Verdict};
+use crate::domain::{Covered, Source, SourceKind, Timeline, Verdict};
 use crate::error::{Error, Result};
 use crate::fhir::check;
 use crate::fhir::outcome::{Issue, IssueType};
@@ -40,7 +40,7 @@ impl Judged {
                 "flag" => judged.flag = Some(value),
                 "note" => judged.note = Some(value),
                 "undo" => judged.undo = Some(value),
-                "seen" => judged.seen.extend(covered(&value)),
+                "seen" => judged.seen.extend(answer_seen(&value)),
                 _ => {}
             }
         }
@@ -49,7 +49,7 @@ impl Judged {
 }
 
 /// "q1 2"
-fn covered(text: &str) -> Option<Covered> {
+fn answer_seen(text: &str) -> Option<Covered> {
     let (id, value) = text.split_once(' ')?;
     let value = value.parse().ok().filter(|value: &f64| value.is_finite())?;
     Some(Covered { source: Source::new(SourceKind::QuestionnaireResponse, id), value: Some(value) })
@@ -102,6 +102,12 @@ async fn keep_judgement(state: &State, looker: &Looker, client: &str, form: &Jud
         return Err(Error::not_found("client", client));
     }
     let pipeline = &state.pipeline;
+    // Who may not see the assessment has no form; and none that they made themselves is taken.
+    let timeline = pipeline.look(client, pipeline.clock.now()).await?.timeline;
+    if !covered::missing(&looker.cover(), &timeline).is_empty() {
+        let text = "This launch's permissions do not cover what an answer would be about.";
+        return Err(Error::new(IssueType::Forbidden, text));
+    }
     let (id, resource) = match form.undo.as_deref().filter(|id| !id.is_empty()) {
         Some(undo) => {
             let stands = json(state, "Observation", undo).await?.filter(judgement::is_judgement);
@@ -117,7 +123,7 @@ async fn keep_judgement(state: &State, looker: &Looker, client: &str, form: &Jud
                 return Err(Error::new(IssueType::BusinessRule, judgements::NO_FLAG));
             }
             let covers = match verdict {
-                Verdict::SafetyAcknowledged => seen(state, client, &form.seen).await?,
+                Verdict::SafetyAcknowledged => seen(&timeline, &form.seen)?,
                 _ => Vec::new(),
             };
             let performer = looker.session.as_ref().and_then(|session| launch::performer(state, session));
@@ -149,9 +155,7 @@ async fn keep_judgement(state: &State, looker: &Looker, client: &str, form: &Jud
 }
 
 /// The answers that were seen, of those that the client's record has. There is one, or it would cover whatever came since.
-async fn seen(state: &State, client: &str, stated: &[Covered]) -> Result<Vec<Covered>> {
-    let pipeline = &state.pipeline;
-    let timeline = pipeline.look(client, pipeline.clock.now()).await?.timeline;
+fn seen(timeline: &Timeline, stated: &[Covered]) -> Result<Vec<Covered>> {
     let forms = timeline.administrations.iter().map(|one| &one.source);
     let known: Vec<&Source> = forms.chain(timeline.undated.iter().map(|one| &one.source)).collect();
     let covers: Vec<Covered> = stated.iter().filter(|one| known.contains(&&one.source)).cloned().collect();

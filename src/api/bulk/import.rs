@@ -1,6 +1,6 @@
 //! `$import`: NDJSON that is posted, each line for itself.
 
-use super::jobs::{Kept, Stop, What, Work, input};
+use super::jobs::{Kept, Stop, What, Work};
 use super::lines::{self, OneFile, Part};
 use super::{accepted, must_respond_async, system, trace};
 use crate::api::State;
@@ -32,7 +32,7 @@ pub async fn kick_off(state: &Data<State>, http: &HttpRequest, payload: Payload)
         return Err(Error::new(IssueType::NotSupported, text).with_status(415));
     }
     let (bytes, _held) = body(state, http, payload).await?;
-    let parts = input(bytes).await?;
+    let parts = lines::packed(INPUT, bytes).await?;
     let line = format!("{}{}", state.config.base_url, http.uri().path());
     let job = state.bulk.start(state, &access, line, What::Import, parts).await?;
     trace(state, &access, http, 202).await?;

@@ -4,7 +4,7 @@
 
 use super::export::{self, Of};
 use super::import;
-use super::lines::{self, OneFile};
+use super::lines::OneFile;
 use crate::api::State;
 use crate::api::access::{Access, Holder};
 use crate::error::{Error, Result};
@@ -332,12 +332,4 @@ async fn one(state: &Data<State>, job: BulkJob) {
     if let Err(Stop::Failed(error)) = ended {
         crate::api::respond::log(&error);
     }
-}
-
-/// What an import was given, in pieces.
-///
-/// # Errors
-/// It cannot be compressed.
-pub async fn input(bytes: actix_web::web::Bytes) -> Result<Vec<BulkPart>> {
-    lines::packed(crate::store::INPUT, bytes).await
 }

@@ -4,6 +4,7 @@ use super::attendance;
 use super::constants::Constants;
 use super::evaluate::{self, Evaluation, Inputs};
 use super::flags::Flags;
+use super::homework;
 use super::intake::{AttendanceItem, Intake};
 use super::record::{Group, Moment, Record, Standing, days};
 use super::silence::Silence;
@@ -104,7 +105,7 @@ impl<'a> Pass<'a> {
                 if fact && at >= as_of {
                     break;
                 }
-                facts |= fact && !matches!(moment, Moment::Asked(_) | Moment::SafetyTold(_));
+                facts |= fact && self.may_be_evidence(at, moment);
                 self.begun |= fact;
                 self.happen(at, moment);
                 n += 1;
@@ -121,6 +122,18 @@ impl<'a> Pass<'a> {
         self.silence(as_of);
         let next_change = self.next_change(n, as_of);
         self.finish(as_of, next_change)
+    }
+
+    /// Whether a Flag may open on it between two steps: declined homework, which is no evidence, is no occasion either.
+    fn may_be_evidence(&self, at: Timestamp, moment: Moment) -> bool {
+        match moment {
+            Moment::Asked(_) | Moment::SafetyTold(_) => false,
+            Moment::HomeworkKnown(n) | Moment::HomeworkDue(n) => {
+                let (h, c) = (self.record.homework[n], &self.c.homework);
+                homework::severity(h, homework::outcome(h, at, c), c).is_some()
+            }
+            _ => true,
+        }
     }
 
     fn happen(&mut self, at: Timestamp, moment: Moment) {

@@ -294,3 +294,34 @@ proptest! {
         prop_assert!(last <= new + 1e-12, "{last} against {new}");
     }
 }
+
+/// Three sessions that end worrying, then a fourth: declined homework opens no Flag in between. (Found by chance, by the
+/// law that what is never evidence changes nothing.)
+#[test]
+fn declined_homework_is_no_occasion() {
+    let starts = [(7, 0), (22, 600), (29, 1800), (36, 1800)].map(|(days, seconds)| days * DAY + seconds);
+    let mut t = Timeline::default();
+    for (n, start) in starts.into_iter().enumerate() {
+        let outcome = if n == 2 { SlotOutcome::CancelledByClient } else { KEPT };
+        let mut slot = slot(&format!("a{n}"), start, outcome);
+        slot.booked = None;
+        slot.outcome_known = at(if n == 2 { start - DAY } else { start });
+        t.slots.push(slot);
+    }
+    let mut left_out = form("q1", &phq9(), starts[0] + 2 * HOUR, 0.0);
+    (left_out.answers[3], left_out.complete, left_out.seconds) = (None, false, Some(5.0));
+    let mut unfinished = form("q2", &phq9(), starts[1] + 2 * HOUR, 0.0);
+    (unfinished.finished, unfinished.seconds) = (false, Some(5.0));
+    let whole = form("q3", &phq9(), starts[2] + 4 * DAY, 0.0);
+    t.administrations = vec![left_out, unfinished, whole, form("s1", &srs(), starts[0] + HOUR, 25.0)];
+    let t = sorted(t);
+    let c = Constants::default();
+    let now = at(starts[3] + DAY);
+    let before = assess(&t, now, &c);
+    assert!(before.steps[2].probability >= c.flag.open && before.episodes.is_empty(), "{:?}", before.episodes);
+    let mut declined = homework("declined", 29 * DAY, Some(30 * DAY), None);
+    declined.declined = true;
+    let mut more = t.clone();
+    more.homework.push(declined);
+    assert_eq!(assess(&more, now, &c).episodes, before.episodes);
+}
